@@ -1,0 +1,45 @@
+//! Time of the activation kernels, a value: `cargo bench`. Data stay in the second-level cache.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use polyact::activation::{MaxPool, Relu, Sign, Spec, Window};
+use std::hint::black_box;
+
+const VALUES: usize = 16 * 1024;
+
+fn sign(alpha: u32) -> Sign {
+    Sign::design(&Spec::Paper { alpha }).expect("a published degree set").expect("no exact function")
+}
+
+fn relu(criterion: &mut Criterion) {
+    let x: Vec<f32> = (0..VALUES).map(|i| 19.0 * (i as f32 * 0.37).sin()).collect();
+    let mut y = vec![0f32; VALUES];
+    let mut group = criterion.benchmark_group("relu");
+    group.throughput(Throughput::Elements(VALUES as u64));
+    for alpha in [7, 10, 12, 14] {
+        let relu = Relu::new(sign(alpha), 20.0);
+        // SAFETY: both hold VALUES values.
+        group.bench_function(format!("paper:{alpha}"), |bench| {
+            bench.iter(|| unsafe { relu.run(black_box(x.as_ptr()), y.as_mut_ptr(), VALUES, &mut |_, _| {}) })
+        });
+    }
+}
+
+fn max_pool(criterion: &mut Criterion) {
+    const SIDE: usize = 56;
+    let x: Vec<f32> = (0..4 * SIDE * SIDE).map(|i| 19.0 * (i as f32 * 0.37).sin()).collect();
+    let mut y = vec![0f32; x.len()];
+    let mut group = criterion.benchmark_group("maxpool");
+    for (kernel, padding) in [(2, 0), (3, 1)] {
+        let window =
+            Window { kernel: [kernel; 2], stride: [2; 2], padding: [padding; 2], dilation: [1; 2], ceil_mode: false };
+        let pool = MaxPool::new(sign(14), 20.0, window, true).expect("room for the tournament");
+        group.throughput(Throughput::Elements(SIDE as u64 * SIDE as u64));
+        // SAFETY: both hold four planes.
+        group.bench_function(format!("{kernel}x{kernel} stride 2"), |bench| {
+            bench.iter(|| unsafe { pool.run(black_box(x.as_ptr()), y.as_mut_ptr(), [SIDE; 2], 0..4, &mut |_, _| {}) })
+        });
+    }
+}
+
+criterion_group!(benches, relu, max_pool);
+criterion_main!(benches);

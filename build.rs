@@ -1,0 +1,59 @@
+//! Builds the bridge to libtorch's C++ and links libtorch whole, with a run path, so that the binary needs no
+//! environment variable. Without the feature `libtorch` there is nothing to do.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    #[cfg(feature = "libtorch")]
+    libtorch::build();
+}
+
+#[cfg(feature = "libtorch")]
+mod libtorch {
+    use std::path::{Path, PathBuf};
+
+    /// The version that the `tch` crate is written for.
+    const VERSION: &str = "2.13.0";
+
+    pub fn build() {
+        // torch-sys says where it found libtorch, to its direct dependents only.
+        let lib = PathBuf::from(std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys names libtorch's folder"));
+        let include = lib.parent().expect("libtorch/lib has a parent").join("include");
+        check_version(&include);
+
+        cxx_build::bridge("src/model/bridge.rs")
+            .files(["src/model/network.cpp", "src/model/swap.cpp"])
+            .std("c++17")
+            .flag("-isystem")
+            .flag(include.to_str().expect("libtorch's path is UTF-8"))
+            .flag("-isystem")
+            .flag(include.join("torch/csrc/api/include").to_str().expect("libtorch's path is UTF-8"))
+            .define("_GLIBCXX_USE_CXX11_ABI", "1")
+            // at::parallel_for is a template over OpenMP: without this flag it runs on one thread.
+            .flag("-fopenmp")
+            .compile("polyact_bridge");
+        for file in ["bridge.rs", "network.h", "network.cpp", "swap.cpp"] {
+            println!("cargo:rerun-if-changed=src/model/{file}");
+        }
+
+        println!("cargo:rustc-link-search=native={}", lib.display());
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+        // The linker drops libtorch_cuda, which nothing names directly, and CUDA would read as absent.
+        println!("cargo:rustc-link-arg=-Wl,--no-as-needed");
+        println!("cargo:rustc-link-arg=-ltorch");
+    }
+
+    fn check_version(include: &Path) {
+        let header = include.join("torch/headeronly/version.h");
+        let text = std::fs::read_to_string(&header).unwrap_or_else(|error| {
+            panic!("no libtorch {VERSION} here: {}: {error}; run scripts/setup, or set LIBTORCH", header.display())
+        });
+        let number = |part: &str| {
+            let name = format!("#define TORCH_VERSION_{part} ");
+            text.lines().find_map(|line| line.strip_prefix(&name)).unwrap_or("?").trim().to_owned()
+        };
+        let found = ["MAJOR", "MINOR", "PATCH"].map(number).join(".");
+        if found != VERSION {
+            panic!("polyact needs libtorch {VERSION}, and {} is {found}", include.display());
+        }
+    }
+}

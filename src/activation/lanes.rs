@@ -1,0 +1,249 @@
+//! Vectors of f64 for the kernels: AVX-512, AVX2, and a portable form, chosen at run time.
+//!
+//! All forms do the same operations in the same order on each value; the vector forms fuse multiply and add, the
+//! portable one rounds in between, so results of the two differ in the last bits of f64.
+
+/// A number that a kernel reads and writes; it computes in f64.
+pub trait Element: Copy + Send + Sync + 'static {
+    fn to_f64(self) -> f64;
+    fn from_f64(x: f64) -> Self;
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self.into()
+    }
+
+    #[inline(always)]
+    fn from_f64(x: f64) -> f32 {
+        x as f32
+    }
+}
+
+impl Element for f64 {
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self
+    }
+
+    #[inline(always)]
+    fn from_f64(x: f64) -> f64 {
+        x
+    }
+}
+
+/// One vector register of f64.
+///
+/// # Safety
+/// The methods of the vector forms may be called only where the processor has the instructions; see [`Isa`].
+pub(super) unsafe trait Lanes: Copy {
+    /// Values in one register.
+    const WIDTH: usize;
+
+    unsafe fn splat(x: f64) -> Self;
+    unsafe fn load(from: *const f64) -> Self;
+    unsafe fn store(self, to: *mut f64);
+    unsafe fn mul(self, by: Self) -> Self;
+    unsafe fn add(self, to: Self) -> Self;
+    unsafe fn sub(self, from: Self) -> Self;
+    /// self·by + plus.
+    unsafe fn mul_add(self, by: Self, plus: Self) -> Self;
+}
+
+/// The instructions a kernel may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Isa {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    Portable,
+}
+
+impl Isa {
+    /// The widest that this processor has.
+    pub(super) fn detect() -> Isa {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") {
+                return Isa::Avx512;
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return Isa::Avx2;
+            }
+        }
+        Isa::Portable
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Portable([f64; 4]);
+
+// SAFETY: plain arithmetic.
+unsafe impl Lanes for Portable {
+    const WIDTH: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(x: f64) -> Self {
+        Portable([x; 4])
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f64) -> Self {
+        Portable(unsafe { from.cast::<[f64; 4]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f64) {
+        unsafe { to.cast::<[f64; 4]>().write_unaligned(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, by: Self) -> Self {
+        let [a, b, c, d] = self.0;
+        Portable([a * by.0[0], b * by.0[1], c * by.0[2], d * by.0[3]])
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, to: Self) -> Self {
+        let [a, b, c, d] = self.0;
+        Portable([a + to.0[0], b + to.0[1], c + to.0[2], d + to.0[3]])
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, from: Self) -> Self {
+        let [a, b, c, d] = self.0;
+        Portable([a - from.0[0], b - from.0[1], c - from.0[2], d - from.0[3]])
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, by: Self, plus: Self) -> Self {
+        unsafe { self.mul(by).add(plus) }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+macro_rules! x86_lanes {
+    ($name:ident, $register:ty, $width:expr, $splat:ident, $load:ident, $store:ident, $mul:ident, $add:ident, $sub:ident, $fma:ident) => {
+        #[derive(Clone, Copy)]
+        pub(in super::super) struct $name($register);
+
+        // SAFETY: called only behind the matching `Isa`.
+        unsafe impl Lanes for $name {
+            const WIDTH: usize = $width;
+
+            #[inline(always)]
+            unsafe fn splat(x: f64) -> Self {
+                $name(unsafe { $splat(x) })
+            }
+
+            #[inline(always)]
+            unsafe fn load(from: *const f64) -> Self {
+                $name(unsafe { $load(from) })
+            }
+
+            #[inline(always)]
+            unsafe fn store(self, to: *mut f64) {
+                unsafe { $store(to, self.0) }
+            }
+
+            #[inline(always)]
+            unsafe fn mul(self, by: Self) -> Self {
+                $name(unsafe { $mul(self.0, by.0) })
+            }
+
+            #[inline(always)]
+            unsafe fn add(self, to: Self) -> Self {
+                $name(unsafe { $add(self.0, to.0) })
+            }
+
+            #[inline(always)]
+            unsafe fn sub(self, from: Self) -> Self {
+                $name(unsafe { $sub(self.0, from.0) })
+            }
+
+            #[inline(always)]
+            unsafe fn mul_add(self, by: Self, plus: Self) -> Self {
+                $name(unsafe { $fma(self.0, by.0, plus.0) })
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Lanes;
+    use std::arch::x86_64::*;
+
+    x86_lanes!(
+        Avx2,
+        __m256d,
+        4,
+        _mm256_set1_pd,
+        _mm256_loadu_pd,
+        _mm256_storeu_pd,
+        _mm256_mul_pd,
+        _mm256_add_pd,
+        _mm256_sub_pd,
+        _mm256_fmadd_pd
+    );
+    x86_lanes!(
+        Avx512,
+        __m512d,
+        8,
+        _mm512_set1_pd,
+        _mm512_loadu_pd,
+        _mm512_storeu_pd,
+        _mm512_mul_pd,
+        _mm512_add_pd,
+        _mm512_sub_pd,
+        _mm512_fmadd_pd
+    );
+}
+
+#[cfg(target_arch = "x86_64")]
+use x86::{Avx2, Avx512};
+
+/// A loop that can be compiled for each kind of vector.
+pub(super) trait Pass {
+    /// Run with registers of `V`, `K` of them at a time.
+    ///
+    /// # Safety
+    /// The processor must have the instructions of `V`.
+    unsafe fn run<V: Lanes, const K: usize>(self);
+}
+
+impl Isa {
+    /// Run `pass` with these instructions. They must be present, as they are for what [`Isa::detect`] returned.
+    ///
+    /// The number of registers hides the latency of the fused multiply-add, four cycles on two ports, and leaves room
+    /// for as many squares beside the accumulators and one coefficient.
+    pub(super) fn run<P: Pass>(self, pass: P) {
+        match self {
+            // SAFETY: the processor has the instructions.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512(pass) },
+            // SAFETY: the processor has the instructions.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { avx2(pass) },
+            // SAFETY: plain arithmetic.
+            Isa::Portable => unsafe { pass.run::<Portable, 2>() },
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn avx512<P: Pass>(pass: P) {
+    unsafe { pass.run::<Avx512, 10>() }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn avx2<P: Pass>(pass: P) {
+    unsafe { pass.run::<Avx2, 7>() }
+}
+
+/// Values in the largest block, K·WIDTH over all forms.
+pub(super) const MAX_BLOCK: usize = 80;

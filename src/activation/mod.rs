@@ -1,0 +1,25 @@
+//! What stands in for ReLU and max: its text form, the approximate sign behind it, and the kernels that compute it.
+//!
+//! ReLU with range B is B·r(x/B), r(x) = (x + x·p(x))/2; ReLU6 is ReLU(x) − ReLU(x−6); max-pooling is a tournament of
+//! m(a,b) = ((a+b) + (a−b)·p(a−b))/2 over inputs scaled into [0, 1] (Lee et al., arXiv 2105.10879, sections 3 and 4).
+//! p is the composition of [`crate::minimax`]. Nothing is clipped: outside the range the polynomials are evaluated as
+//! they would be under encryption, and the inputs there are counted.
+
+mod kernel;
+mod lanes;
+mod pool;
+mod relu;
+mod sign;
+mod spec;
+#[cfg(feature = "libtorch")]
+mod tensor;
+
+pub use lanes::Element;
+pub use pool::{MAX_WINDOW, MaxPool, Window};
+pub use relu::Relu;
+pub use sign::Sign;
+pub use spec::{RangeError, Spec, SpecError, check_range, parse_degrees, parse_epsilon};
+
+/// Told of every block of inputs of which at least one is outside the range or not a number: the position of its first
+/// value, and its values.
+pub type Report<'a, T> = &'a mut dyn FnMut(usize, &[T]);

@@ -1,0 +1,171 @@
+//! The text form of an activation: `exact`, `paper:14`, `minimax:15,27,29@0.001`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::minimax::{ALPHAS, DesignError, Epsilon, check_degrees, paper_set};
+
+/// What stands in for ReLU or max.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Spec {
+    /// The function itself.
+    Exact,
+    /// The published degree set and interval factor for the precision α.
+    Paper { alpha: u32 },
+    /// These degrees, with the best or a given ε.
+    Minimax { degrees: Vec<u32>, epsilon: Epsilon },
+}
+
+/// Why a text is no activation.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SpecError {
+    #[error(
+        "`{0}` is no activation; allowed are `exact`, `paper:14` (4 to 14), `minimax:15,27,29` and `minimax:15,27,29@0.001`"
+    )]
+    Unknown(String),
+    #[error("`paper:{0}`: degree sets are published for 4 to 14")]
+    Alpha(String),
+    #[error("`{0}` is not a list of odd degrees such as 15,27,29")]
+    Degrees(String),
+    #[error("`{0}` is not an epsilon, a number between 0 and 1")]
+    Epsilon(String),
+    #[error(transparent)]
+    Design(#[from] DesignError),
+}
+
+impl FromStr for Spec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Spec, SpecError> {
+        match text.split_once(':') {
+            None if text == "exact" => Ok(Spec::Exact),
+            Some(("paper", alpha)) => match alpha.parse() {
+                Ok(number) if ALPHAS.contains(&number) => Ok(Spec::Paper { alpha: number }),
+                _ => Err(SpecError::Alpha(alpha.to_owned())),
+            },
+            Some(("minimax", rest)) => {
+                let (degrees, epsilon) = match rest.split_once('@') {
+                    Some((degrees, epsilon)) => (degrees, Epsilon::Given(parse_epsilon(epsilon)?)),
+                    None => (rest, Epsilon::Best),
+                };
+                Ok(Spec::Minimax { degrees: parse_degrees(degrees)?, epsilon })
+            }
+            _ => Err(SpecError::Unknown(text.to_owned())),
+        }
+    }
+}
+
+/// `15,27,29` as degrees that can be a composition.
+///
+/// # Errors
+/// [`SpecError`] for what is no list of numbers, and for degrees that are even or out of reach.
+pub fn parse_degrees(text: &str) -> Result<Vec<u32>, SpecError> {
+    let degrees: Result<Vec<u32>, _> = text.split(',').map(|degree| degree.trim().parse()).collect();
+    let degrees = degrees.map_err(|_| SpecError::Degrees(text.to_owned()))?;
+    check_degrees(&degrees)?;
+    Ok(degrees)
+}
+
+/// An ε between 0 and 1.
+///
+/// # Errors
+/// [`SpecError::Epsilon`] for anything else.
+pub fn parse_epsilon(text: &str) -> Result<f64, SpecError> {
+    match text.trim().parse::<f64>() {
+        Ok(epsilon) if epsilon > 0.0 && epsilon < 1.0 => Ok(epsilon),
+        _ => Err(SpecError::Epsilon(text.to_owned())),
+    }
+}
+
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Spec::Exact => f.write_str("exact"),
+            Spec::Paper { alpha } => write!(f, "paper:{alpha}"),
+            Spec::Minimax { degrees, epsilon } => {
+                let degrees: Vec<String> = degrees.iter().map(u32::to_string).collect();
+                write!(f, "minimax:{}", degrees.join(","))?;
+                match epsilon {
+                    Epsilon::Best => Ok(()),
+                    Epsilon::Given(epsilon) => write!(f, "@{epsilon}"),
+                }
+            }
+        }
+    }
+}
+
+impl Spec {
+    /// Degrees and ε of the composition behind it; `None` for the exact function.
+    pub fn composition(&self) -> Option<(Vec<u32>, Epsilon)> {
+        match self {
+            Spec::Exact => None,
+            Spec::Paper { alpha } => paper_set(*alpha).map(|set| (set.degrees.to_vec(), Epsilon::Given(set.epsilon))),
+            Spec::Minimax { degrees, epsilon } => Some((degrees.clone(), epsilon.clone())),
+        }
+    }
+}
+
+/// A range that is no range.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("`{0}` is no range; it must be a positive number, the bound B of the inputs' absolute values")]
+pub struct RangeError(pub String);
+
+/// A positive, finite bound.
+///
+/// # Errors
+/// [`RangeError`] for zero, negative numbers, infinity, NaN, and what is no number.
+pub fn check_range(text: &str) -> Result<f64, RangeError> {
+    match text.trim().parse::<f64>() {
+        Ok(range) if range.is_normal() && range > 0.0 => Ok(range),
+        _ => Err(RangeError(text.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_form_of_the_documentation_is_read() {
+        assert_eq!("exact".parse::<Spec>().unwrap(), Spec::Exact);
+        assert_eq!("paper:14".parse::<Spec>().unwrap(), Spec::Paper { alpha: 14 });
+        let minimax = Spec::Minimax { degrees: vec![15, 27, 29], epsilon: Epsilon::Given(0.001) };
+        assert_eq!("minimax:15,27,29@0.001".parse::<Spec>().unwrap(), minimax);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let error = |text: &str| text.parse::<Spec>().unwrap_err().to_string();
+        assert!(error("relu").contains("`minimax:15,27,29`"));
+        assert!(error("paper:3").contains("4 to 14"));
+        assert!(error("minimax:15,28").contains("28 is even"));
+        assert!(error("minimax:15,,27").contains("15,,27"));
+        assert!(error("minimax:15@0").contains("`0`"));
+        assert!(error("minimax:1").contains("degree 1 "));
+    }
+
+    #[test]
+    fn only_positive_finite_numbers_are_ranges() {
+        for text in ["0", "-1", "nan", "inf", "1e-320", "", "ten"] {
+            assert!(check_range(text).is_err(), "{text}");
+        }
+        assert_eq!(check_range("12.5").unwrap(), 12.5);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in ".{0,40}") {
+            let _ = text.parse::<Spec>();
+            let _ = check_range(&text);
+        }
+
+        #[test]
+        fn a_spec_survives_printing_and_reading(degrees in prop::collection::vec(1u32..=63, 1..=8), epsilon in prop::option::of(1e-9f64..0.9)) {
+            let degrees = degrees.iter().map(|d| 2 * d + 1).collect();
+            let epsilon = epsilon.map_or(Epsilon::Best, Epsilon::Given);
+            let spec = Spec::Minimax { degrees, epsilon };
+            prop_assert_eq!(spec.to_string().parse::<Spec>().unwrap(), spec);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! `polyact design`: a composition of minimax polynomials, with its certificate.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::{Failure, print};
+use crate::activation::{Spec, parse_degrees, parse_epsilon};
+use crate::minimax::{Composite, DEFAULT_BITS, DesignError, Epsilon, cost, decimal, to_f64};
+use crate::report::{Align, table};
+
+/// Design the composition of minimax polynomials that approximates sign, and with it ReLU and max
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Odd degrees of the stages, in the order of application (3 to 127, at most 8)
+    #[arg(long, value_name = "D,D,…", value_parser = degrees, required_unless_present = "alpha")]
+    degrees: Option<Degrees>,
+    /// Where sign begins, between 0 and 1 [default: the one that makes the worst ReLU error least]
+    #[arg(long, value_name = "E", value_parser = parse_epsilon)]
+    epsilon: Option<f64>,
+    /// The published degree set and epsilon for the ReLU error 2^-ALPHA on [-1,1] (4 to 14)
+    #[arg(long, value_name = "ALPHA", value_parser = alpha, conflicts_with_all = ["degrees", "epsilon"])]
+    alpha: Option<u32>,
+    /// Bits of precision to compute with, at least; more are taken where needed (64 to 65536)
+    #[arg(long, value_name = "BITS", default_value_t = DEFAULT_BITS)]
+    precision: usize,
+    /// How to print the composition
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Write to FILE instead of stdout
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "Examples:
+  polyact design --degrees 15,27,29
+  polyact design --alpha 14 --format json --out alpha14.json
+  polyact design --degrees 7,15,27 --epsilon 0.004 --format csv";
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people: stages, intervals, errors, cost
+    Table,
+    /// All of it, coefficients as f64 and in full precision
+    Json,
+    /// A line a coefficient
+    Csv,
+}
+
+#[derive(Debug, Clone)]
+struct Degrees(Vec<u32>);
+
+fn degrees(text: &str) -> Result<Degrees, String> {
+    parse_degrees(text).map(Degrees).map_err(|error| error.to_string())
+}
+
+fn alpha(text: &str) -> Result<u32, String> {
+    match format!("paper:{text}").parse() {
+        Ok(Spec::Paper { alpha }) => Ok(alpha),
+        _ => Err("degree sets are published for 4 to 14".to_owned()),
+    }
+}
+
+pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
+    let out = arguments.out.as_deref();
+    // Before the work, so that a bad path fails at once.
+    let file_error = |source| Failure::File { flag: "--out", path: format!("{:?}", arguments.out), source };
+    if let Some(path) = out {
+        std::fs::OpenOptions::new().append(true).create(true).open(path).map_err(file_error)?;
+    }
+    let (degrees, epsilon) = match (arguments.alpha, arguments.degrees) {
+        (Some(alpha), _) => Spec::Paper { alpha }.composition().unwrap_or_default(),
+        (None, Some(Degrees(degrees))) => (degrees, arguments.epsilon.map_or(Epsilon::Best, Epsilon::Given)),
+        (None, None) => return Err(Failure::Usage("--degrees or --alpha is needed".to_owned())),
+    };
+    let composite = Composite::design(&degrees, &epsilon, arguments.precision).map_err(|error| match error {
+        DesignError::Bits(_) => Failure::Usage(format!("--precision: {error}")),
+        other => other.into(),
+    })?;
+    let text = match arguments.format {
+        Format::Table => for_people(&composite),
+        Format::Json => serde_json::to_string_pretty(&Design::of(&composite))? + "\n",
+        Format::Csv => as_csv(&composite)?,
+    };
+    match out {
+        Some(path) => std::fs::write(path, text).map_err(file_error),
+        None => print(&text),
+    }
+}
+
+fn for_people(composite: &Composite) -> String {
+    let header = [
+        ("stage", Align::Right),
+        ("degree", Align::Right),
+        ("from", Align::Right),
+        ("to", Align::Right),
+        ("error", Align::Right),
+        ("level to", Align::Right),
+        ("slope at 0", Align::Right),
+        ("depth", Align::Right),
+        ("mults", Align::Right),
+    ];
+    let rows = composite.stages.iter().enumerate().map(|(i, stage)| {
+        let (error, cost) = (&stage.minimax.error, cost::odd_polynomial(stage.degree));
+        let unevenness = (error - &stage.minimax.lower_bound) / error;
+        vec![
+            (i + 1).to_string(),
+            stage.degree.to_string(),
+            decimal(&stage.interval.0, 6),
+            decimal(&stage.interval.1, 6),
+            decimal(error, 8),
+            format!("{:.0e}", to_f64(&unevenness)),
+            format!("{:.5}", to_f64(&stage.minimax.coefficients[0])),
+            cost.depth.to_string(),
+            cost.multiplications.to_string(),
+        ]
+    });
+    let relu = composite.relu_cost();
+    let relu_error = to_f64(&composite.relu_error);
+    table(&header, rows)
+        + &format!(
+            "\nepsilon     {:e}\nsign error  {}  for epsilon <= |x| <= 1\nReLU error  {}  on [-1,1], 2^{:.3}\nReLU cost   \
+             depth {}, non-scalar multiplications {}\n",
+            composite.epsilon,
+            decimal(&composite.sign_error(), 8),
+            decimal(&composite.relu_error, 8),
+            relu_error.log2(),
+            relu.depth,
+            relu.multiplications,
+        )
+}
+
+/// A composition as JSON has it.
+#[derive(Serialize)]
+struct Design {
+    version: &'static str,
+    degrees: Vec<u32>,
+    epsilon: f64,
+    sign_error: String,
+    relu_error: String,
+    depth: u32,
+    mults: u32,
+    stages: Vec<DesignedStage>,
+}
+
+#[derive(Serialize)]
+struct DesignedStage {
+    degree: u32,
+    /// Decimal strings, as all numbers that f64 cannot hold.
+    interval: [String; 2],
+    error: String,
+    lower_bound: String,
+    coefficients: Vec<Coefficient>,
+}
+
+#[derive(Serialize)]
+struct Coefficient {
+    power: usize,
+    f64: f64,
+    decimal: String,
+}
+
+/// Decimal digits that hold the default precision.
+const DIGITS: usize = 78;
+
+impl Design {
+    fn of(composite: &Composite) -> Design {
+        let cost = composite.relu_cost();
+        let stages = composite.stages.iter().map(|stage| DesignedStage {
+            degree: stage.degree,
+            interval: [decimal(&stage.interval.0, DIGITS), decimal(&stage.interval.1, DIGITS)],
+            error: decimal(&stage.minimax.error, DIGITS),
+            lower_bound: decimal(&stage.minimax.lower_bound, DIGITS),
+            coefficients: coefficients(stage).collect(),
+        });
+        Design {
+            version: env!("CARGO_PKG_VERSION"),
+            degrees: composite.degrees(),
+            epsilon: composite.epsilon,
+            sign_error: decimal(&composite.sign_error(), DIGITS),
+            relu_error: decimal(&composite.relu_error, 15),
+            depth: cost.depth,
+            mults: cost.multiplications,
+            stages: stages.collect(),
+        }
+    }
+}
+
+fn coefficients(stage: &crate::minimax::Stage) -> impl Iterator<Item = Coefficient> {
+    stage.minimax.coefficients.iter().enumerate().map(|(i, coefficient)| Coefficient {
+        power: 2 * i + 1,
+        f64: to_f64(coefficient),
+        decimal: decimal(coefficient, DIGITS),
+    })
+}
+
+fn as_csv(composite: &Composite) -> Result<String, Failure> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["stage", "degree", "power", "coefficient", "decimal"])?;
+    for (i, stage) in composite.stages.iter().enumerate() {
+        for coefficient in coefficients(stage) {
+            writer.write_record([
+                (i + 1).to_string(),
+                stage.degree.to_string(),
+                coefficient.power.to_string(),
+                format!("{:e}", coefficient.f64),
+                coefficient.decimal,
+            ])?;
+        }
+    }
+    let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,48 @@
+//! How a command fails: one line and an exit code.
+
+use crate::minimax::DesignError;
+use crate::report::ResultsError;
+
+/// What ends a command early.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line makes no sense as a whole.
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Design(#[from] DesignError),
+    #[error(transparent)]
+    Results(#[from] ResultsError),
+    #[error("a result cannot be written: {0}")]
+    Output(#[from] std::io::Error),
+    #[error("{flag} {path}: {source}")]
+    File { flag: &'static str, path: String, source: std::io::Error },
+    #[error("a result cannot be written as CSV: {0}")]
+    Csv(#[from] csv::Error),
+    #[error("a result cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[cfg(feature = "libtorch")]
+    #[error(transparent)]
+    Model(#[from] crate::model::ModelError),
+    #[cfg(feature = "libtorch")]
+    #[error(transparent)]
+    Dataset(#[from] crate::dataset::DatasetError),
+    #[cfg(feature = "libtorch")]
+    #[error(transparent)]
+    Evaluation(#[from] crate::evaluation::EvaluationError),
+}
+
+impl Failure {
+    /// 2 for bad usage, 1 for everything else.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Usage(_) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Whether the reader of our output went away, which is no error.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+}

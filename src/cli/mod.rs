@@ -1,0 +1,65 @@
+//! The command line: one file a subcommand. Results go to stdout, progress and warnings to stderr.
+
+mod design;
+#[cfg(feature = "libtorch")]
+mod eval;
+mod failure;
+#[cfg(feature = "libtorch")]
+mod inspect;
+#[cfg(feature = "libtorch")]
+mod options;
+
+use std::io::Write;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::Failure;
+
+/// What accuracy a trained CNN keeps when its ReLUs and max-pools become compositions of minimax polynomials.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, nothing or only whole rows written; 2 bad usage.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Design(design::Arguments),
+    #[cfg(feature = "libtorch")]
+    Inspect(inspect::Arguments),
+    #[cfg(feature = "libtorch")]
+    Eval(eval::Arguments),
+    /// Print the completions of a shell: `polyact completions bash > /etc/bash_completion.d/polyact`
+    Completions {
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Do what the command line asks for.
+///
+/// # Errors
+/// [`Failure`]: one line that says what was wrong, and the exit code.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Design(arguments) => design::run(arguments),
+        #[cfg(feature = "libtorch")]
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        #[cfg(feature = "libtorch")]
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut <Cli as clap::CommandFactory>::command(), "polyact", &mut script);
+            Ok(std::io::stdout().write_all(&script)?)
+        }
+    }
+}
+
+/// Print a result.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}

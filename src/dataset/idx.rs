@@ -1,0 +1,210 @@
+//! IDX, the format of MNIST and Fashion-MNIST: a file of images and a file of labels, plain or gzipped.
+//!
+//! Big-endian: two zero bytes, the type (8: unsigned byte), the number of dimensions, their sizes as u32, the bytes
+//! (<http://yann.lecun.com/exdb/mnist/>). Images are [N, height, width] or [N, channels, height, width].
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use super::{BUNDLED, Dataset, DatasetError};
+use crate::digest;
+
+const IMAGES: &str = "images-idx3-ubyte";
+const LABELS: &str = "labels-idx1-ubyte";
+const UNSIGNED_BYTE: u8 = 8;
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// More than any real set, and a bound for what a damaged header can claim.
+const MAX_BYTES: usize = 1 << 36;
+
+/// The bytes of an IDX file and the sizes of its dimensions.
+struct Idx {
+    sizes: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+pub(super) fn open(path: &Path) -> Result<Dataset, DatasetError> {
+    let images = find_images(path)?;
+    let labels = labels_beside(&images)?;
+    let name = images.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    assemble(name, (&images, &read(&images)?), (&labels, &read(&labels)?))
+}
+
+/// Part of the program, so that it is there wherever the program is.
+pub(super) fn bundled() -> Result<Dataset, DatasetError> {
+    let images = include_bytes!("../../datasets/fashion-mnist/t10k-images-idx3-ubyte.gz");
+    let labels = include_bytes!("../../datasets/fashion-mnist/t10k-labels-idx1-ubyte.gz");
+    let path = Path::new(BUNDLED);
+    assemble(BUNDLED.to_owned(), (path, images), (path, labels))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, DatasetError> {
+    std::fs::read(path).map_err(|source| DatasetError::Read { path: path.to_owned(), source })
+}
+
+fn find_images(path: &Path) -> Result<PathBuf, DatasetError> {
+    let read_error = |source| DatasetError::Read { path: path.to_owned(), source };
+    if !std::fs::metadata(path).map_err(read_error)?.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(read_error)? {
+        let entry = entry.map_err(read_error)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.trim_end_matches(".gz").ends_with(IMAGES) {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    match found.len() {
+        0 => Err(DatasetError::NotFound { path: path.to_owned() }),
+        1 => Ok(found.remove(0)),
+        _ => {
+            let names: Vec<_> = found.iter().filter_map(|p| p.file_name()).map(|n| n.to_string_lossy()).collect();
+            Err(DatasetError::Several { path: path.to_owned(), found: names.join(", ") })
+        }
+    }
+}
+
+/// The file of the same name with `labels` for `images`, gzipped or not.
+fn labels_beside(images: &Path) -> Result<PathBuf, DatasetError> {
+    let content = |reason: String| DatasetError::Content { path: images.to_owned(), reason };
+    let name = images.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let plain = name.trim_end_matches(".gz");
+    let Some(stem) = plain.strip_suffix(IMAGES) else {
+        return Err(content(format!("an IDX file of images is named *{IMAGES}, so that its labels can be found")));
+    };
+    let candidates = [format!("{stem}{LABELS}"), format!("{stem}{LABELS}.gz")].map(|name| images.with_file_name(name));
+    let found = candidates.iter().find(|path| path.exists());
+    found.cloned().ok_or_else(|| content(format!("its labels are missing: {}[.gz]", candidates[0].display())))
+}
+
+fn assemble(name: String, images: (&Path, &[u8]), labels: (&Path, &[u8])) -> Result<Dataset, DatasetError> {
+    let wrap = |path: &Path| {
+        let path = path.to_owned();
+        move |reason: String| DatasetError::Content { path, reason }
+    };
+    let pictures = parse(images.1).map_err(wrap(images.0))?;
+    let classes = parse(labels.1).map_err(wrap(labels.0))?;
+    let shape = match pictures.sizes[..] {
+        [_, height, width] => [1, height, width],
+        [_, channels, height, width] => [channels, height, width],
+        _ => {
+            return Err(wrap(images.0)(format!("{} dimensions; images have 3 or 4", pictures.sizes.len())));
+        }
+    };
+    let (count, size) = (pictures.sizes[0], shape.iter().product::<usize>());
+    if count == 0 || size == 0 {
+        return Err(wrap(images.0)(format!("it holds no image: {count} of {shape:?}")));
+    }
+    if classes.sizes.len() != 1 {
+        return Err(wrap(labels.0)(format!("{} dimensions; labels have 1", classes.sizes.len())));
+    }
+    if classes.bytes.len() != count {
+        return Err(wrap(labels.0)(format!("{} labels for {count} images", classes.bytes.len())));
+    }
+    let sizes: Vec<u8> = [count].iter().chain(&shape).flat_map(|&size| (size as u64).to_le_bytes()).collect();
+    let sha256 = digest::of_parts([sizes.as_slice(), &pictures.bytes, &classes.bytes]);
+    Ok(Dataset { name, shape, pixels: pictures.bytes, labels: classes.bytes, sha256 })
+}
+
+fn parse(file: &[u8]) -> Result<Idx, String> {
+    let mut unpacked = Vec::new();
+    let file = if file.starts_with(&GZIP) {
+        MultiGzDecoder::new(file)
+            .read_to_end(&mut unpacked)
+            .map_err(|error| format!("the gzip data are damaged or cut short: {error}"))?;
+        &unpacked
+    } else {
+        file
+    };
+    let [0, 0, kind, dimensions, rest @ ..] = file else {
+        return Err("not an IDX file: it does not begin with two zero bytes".to_owned());
+    };
+    if *kind != UNSIGNED_BYTE {
+        return Err(format!("IDX data of type {kind:#04x}; only unsigned bytes (0x08) are images or labels"));
+    }
+    let dimensions = usize::from(*dimensions);
+    if dimensions == 0 || rest.len() < 4 * dimensions {
+        return Err(format!("not an IDX file: the header ends before its {dimensions} dimensions"));
+    }
+    let (sizes, bytes) = rest.split_at(4 * dimensions);
+    let sizes: Vec<usize> =
+        sizes.chunks_exact(4).map(|size| u32::from_be_bytes([size[0], size[1], size[2], size[3]]) as usize).collect();
+    let expected = sizes.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    let expected = expected.filter(|&count| count <= MAX_BYTES);
+    if expected != Some(bytes.len()) {
+        let shape: Vec<String> = sizes.iter().map(usize::to_string).collect();
+        return Err(format!("{} bytes of data, but the header says {}", bytes.len(), shape.join("x")));
+    }
+    Ok(Idx { sizes, bytes: bytes.to_vec() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Normalisation;
+    use flate2::{Compression, write::GzEncoder};
+    use proptest::prelude::*;
+    use std::io::Write;
+
+    fn idx(sizes: &[u32], bytes: &[u8]) -> Vec<u8> {
+        let mut file = vec![0, 0, 8, sizes.len() as u8];
+        sizes.iter().for_each(|size| file.extend(size.to_be_bytes()));
+        file.extend(bytes);
+        file
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn dataset(images: &[u8], labels: &[u8]) -> Result<Dataset, DatasetError> {
+        assemble("test".into(), (Path::new("images"), images), (Path::new("labels"), labels))
+    }
+
+    #[test]
+    fn bundled_images_are_the_ten_thousand_of_fashion_mnist() {
+        let dataset = bundled().unwrap();
+        assert_eq!((dataset.len(), dataset.shape()), (10_000, [1, 28, 28]));
+        // Each of the ten classes has a thousand; the first image is an ankle boot.
+        assert!((0..10).all(|class| { dataset.labels().iter().filter(|&&label| label == class).count() == 1000 }));
+        assert_eq!(dataset.labels()[0], 9);
+    }
+
+    #[test]
+    fn plain_and_gzipped_files_are_the_same_dataset() {
+        let (images, labels) = (idx(&[2, 2, 2], &[0, 51, 102, 255, 1, 2, 3, 4]), idx(&[2], &[1, 0]));
+        let plain = dataset(&images, &labels).unwrap();
+        assert_eq!(plain, dataset(&gzip(&images), &gzip(&labels)).unwrap());
+        let normalisation = Normalisation { mean: vec![0.5], std: vec![0.5] };
+        assert_eq!(plain.batch(0..1, &normalisation), [-1.0, (0.2 - 0.5) / 0.5, (0.4 - 0.5) / 0.5, 1.0]);
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let (images, labels) = (idx(&[2, 1, 1], &[0, 1]), idx(&[2], &[1, 0]));
+        let reason = |images: &[u8], labels: &[u8]| dataset(images, labels).unwrap_err().to_string();
+        let cut = gzip(&images);
+        assert!(reason(&cut[..cut.len() - 6], &labels).contains("damaged or cut short"));
+        assert!(reason(&images[..images.len() - 1], &labels).contains("1 bytes of data, but the header says 2x1x1"));
+        assert!(reason(&images, &idx(&[1], &[1])).contains("1 labels for 2 images"));
+        assert!(reason(b"GIF89a", &labels).contains("not an IDX file"));
+        assert!(reason(&[0, 0, 13, 1, 0, 0, 0, 0], &labels).contains("type 0x0d"));
+        assert!(reason(&idx(&[0, 28, 28], &[]), &labels).contains("no image"));
+        assert!(reason(&idx(&[u32::MAX; 4], &[1]), &labels).contains("header says"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&bytes);
+            let mut header = vec![0, 0, 8];
+            header.extend(&bytes);
+            let _ = parse(&header);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Counting over images: top-1 and top-5 of both passes, their agreement, and the largest difference of their logits.
+
+/// Counts over the images so far.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Score {
+    images: usize,
+    classes: usize,
+    top1: usize,
+    top1_exact: usize,
+    top5: usize,
+    top5_exact: usize,
+    agreements: usize,
+    not_finite: usize,
+    max_logit_error: f64,
+}
+
+impl Score {
+    /// Count one image: its label, and its logits in both passes.
+    pub(super) fn add(&mut self, label: usize, exact: &[f64], approximate: &[f64]) {
+        self.images += 1;
+        self.classes = exact.len();
+        let (rank, rank_exact) = (rank(label, approximate), rank(label, exact));
+        self.top1 += usize::from(rank < 1);
+        self.top1_exact += usize::from(rank_exact < 1);
+        self.top5 += usize::from(rank < 5);
+        self.top5_exact += usize::from(rank_exact < 5);
+        self.agreements += usize::from(winner(exact).is_some() && winner(exact) == winner(approximate));
+        self.not_finite += usize::from(approximate.iter().any(|logit| !logit.is_finite()));
+        for (exact, approximate) in exact.iter().zip(approximate) {
+            let error = (exact - approximate).abs();
+            self.max_logit_error = self.max_logit_error.max(if error.is_nan() { f64::INFINITY } else { error });
+        }
+    }
+
+    /// Images counted.
+    pub fn images(&self) -> usize {
+        self.images
+    }
+
+    /// Percent of images whose label has the largest logit of the approximate pass.
+    pub fn top1(&self) -> f64 {
+        self.percent(self.top1)
+    }
+
+    /// The same of the exact pass.
+    pub fn top1_exact(&self) -> f64 {
+        self.percent(self.top1_exact)
+    }
+
+    /// Percent of images whose label is among the five largest logits of the approximate pass; `None` for fewer than
+    /// six classes, where it says nothing.
+    pub fn top5(&self) -> Option<f64> {
+        (self.classes > 5).then(|| self.percent(self.top5))
+    }
+
+    /// The same of the exact pass.
+    pub fn top5_exact(&self) -> Option<f64> {
+        (self.classes > 5).then(|| self.percent(self.top5_exact))
+    }
+
+    /// Percent of images to which both passes give the same class.
+    pub fn agreement(&self) -> f64 {
+        self.percent(self.agreements)
+    }
+
+    /// Images of which some approximate logit is infinite or no number.
+    pub fn not_finite(&self) -> usize {
+        self.not_finite
+    }
+
+    /// The largest absolute difference of a logit between the passes; infinite if some logit is no number.
+    pub fn max_logit_error(&self) -> f64 {
+        self.max_logit_error
+    }
+
+    fn percent(&self, count: usize) -> f64 {
+        100.0 * count as f64 / self.images.max(1) as f64
+    }
+}
+
+/// How many classes come before `label`. Of equal logits the lower class comes first. A logit that is no number comes
+/// last, and an image whose own logit is none has no rank.
+fn rank(label: usize, logits: &[f64]) -> usize {
+    let own = logits[label];
+    if own.is_nan() {
+        return logits.len().max(5);
+    }
+    logits.iter().enumerate().filter(|&(class, &logit)| logit > own || (logit == own && class < label)).count()
+}
+
+/// The class of the largest logit, the lowest of equals; none if any logit is no number.
+fn winner(logits: &[f64]) -> Option<usize> {
+    if logits.iter().any(|logit| logit.is_nan()) {
+        return None;
+    }
+    (0..logits.len()).find(|&class| rank(class, logits) == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_and_agreement_are_counted() {
+        let mut score = Score::default();
+        let exact = [0.1, 0.9, 0.3, 0.2, 0.0, 0.5, -1.0];
+        score.add(1, &exact, &exact);
+        score.add(4, &exact, &[0.1, 0.2, 0.3, 0.4, 0.9, 0.5, -1.0]);
+        assert_eq!((score.top1(), score.top1_exact()), (100.0, 50.0));
+        assert_eq!((score.top5(), score.top5_exact()), (Some(100.0), Some(50.0)));
+        assert_eq!(score.agreement(), 50.0);
+        assert_eq!(score.max_logit_error(), 0.9);
+    }
+
+    #[test]
+    fn equal_logits_go_to_the_lower_class() {
+        let mut score = Score::default();
+        score.add(0, &[1.0, 1.0], &[1.0, 1.0]);
+        score.add(1, &[1.0, 1.0], &[1.0, 1.0]);
+        assert_eq!((score.top1(), score.agreement()), (50.0, 100.0));
+        assert_eq!(score.top5(), None);
+    }
+
+    #[test]
+    fn a_logit_that_is_no_number_is_wrong_and_told() {
+        let mut score = Score::default();
+        score.add(0, &[1.0, 0.0], &[f64::NAN, 0.0]);
+        score.add(0, &[1.0, 0.0], &[f64::INFINITY, f64::NAN]);
+        assert_eq!((score.top1(), score.agreement(), score.not_finite()), (50.0, 0.0, 2));
+        assert!(score.max_logit_error().is_infinite());
+    }
+}

@@ -1,0 +1,210 @@
+//! Compositions of odd minimax polynomials that approximate sign, and what they make of ReLU and max.
+//!
+//! p = p_k ∘ … ∘ p_1. The first stage approximates sign on [−1,−ε] ∪ [ε,1] with error τ_1, the stage after stage i on
+//! [−1−τ_i, −1+τ_i] ∪ [1−τ_i, 1+τ_i]; outside (−ε, ε) the composition is then within τ_k of sign
+//! (Lee et al., arXiv 2105.10879, section 3). All degrees are odd and all polynomials are.
+
+use super::cost::{self, Cost};
+use super::real::{Real, real, to_f64};
+use super::remez::{Minimax, RemezError, fractions, minimax_of_one, odd};
+
+/// Bits of precision that a design has unless another number is asked for.
+pub const DEFAULT_BITS: usize = 256;
+/// The largest degree of a stage.
+pub const MAX_DEGREE: u32 = 127;
+/// The largest number of stages.
+pub const MAX_STAGES: usize = 8;
+
+/// Where the approximation of sign begins.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Epsilon {
+    /// The ε that makes the worst ReLU error on [−1, 1] least.
+    #[default]
+    Best,
+    /// This ε, 0 < ε < 1.
+    Given(f64),
+}
+
+/// One polynomial of a composition.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    pub degree: u32,
+    /// The positive half of the domain on which the stage is the best approximation.
+    pub interval: (Real, Real),
+    /// c_1, c_3, …, τ and the certificate.
+    pub minimax: Minimax,
+}
+
+/// A designed composition.
+#[derive(Debug, Clone)]
+pub struct Composite {
+    pub epsilon: f64,
+    /// In the order of application.
+    pub stages: Vec<Stage>,
+    /// max over [−1, 1] of |ReLU(x) − (x + x·p(x))/2|. The error of max(a, b) for a, b in [0, 1] is the same.
+    pub relu_error: Real,
+}
+
+/// Why a composition could not be designed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DesignError {
+    #[error("degree {0} is even; a stage has an odd degree from 3 to {MAX_DEGREE}")]
+    EvenDegree(u32),
+    #[error("degree {0} is out of reach; a stage has an odd degree from 3 to {MAX_DEGREE}")]
+    DegreeOutOfReach(u32),
+    #[error("{0} stages; a composition has 1 to {MAX_STAGES}")]
+    Stages(usize),
+    #[error("epsilon {0} is not between 0 and 1")]
+    Epsilon(f64),
+    #[error("{0} bits of precision; from 64 to 65536 are possible")]
+    Bits(usize),
+    #[error("stage {stage}: {source}")]
+    Stage { stage: usize, source: RemezError },
+}
+
+/// Whether `degrees` can be the stages of a composition.
+///
+/// # Errors
+/// [`DesignError`] for no or too many stages and for degrees that are even, below 3 or above [`MAX_DEGREE`].
+pub fn check_degrees(degrees: &[u32]) -> Result<(), DesignError> {
+    if degrees.is_empty() || degrees.len() > MAX_STAGES {
+        return Err(DesignError::Stages(degrees.len()));
+    }
+    for &degree in degrees {
+        if !(3..=MAX_DEGREE).contains(&degree) {
+            return Err(DesignError::DegreeOutOfReach(degree));
+        }
+        if degree % 2 == 0 {
+            return Err(DesignError::EvenDegree(degree));
+        }
+    }
+    Ok(())
+}
+
+impl Composite {
+    /// The composition of minimax polynomials of these degrees, computed with at least `bits` of precision.
+    ///
+    /// # Errors
+    /// [`DesignError`]: degrees, ε or bits that make no sense, or a stage whose exchange failed, named with its degree,
+    /// interval and error.
+    pub fn design(degrees: &[u32], epsilon: &Epsilon, bits: usize) -> Result<Composite, DesignError> {
+        check_degrees(degrees)?;
+        if !(64..=65536).contains(&bits) {
+            return Err(DesignError::Bits(bits));
+        }
+        match *epsilon {
+            Epsilon::Given(epsilon) => Composite::at(degrees, epsilon, bits, &[]),
+            Epsilon::Best => Composite::best(degrees, bits),
+        }
+    }
+
+    /// The composition for one ε; `near` is that for a neighbouring ε, from which the exchanges may start.
+    fn at(degrees: &[u32], epsilon: f64, bits: usize, near: &[Stage]) -> Result<Composite, DesignError> {
+        if !(epsilon > 0.0 && epsilon < 1.0) {
+            return Err(DesignError::Epsilon(epsilon));
+        }
+        let (mut low, mut high) = (real(epsilon, bits), real(1.0, bits));
+        let mut stages = Vec::with_capacity(degrees.len());
+        for (i, &degree) in degrees.iter().enumerate() {
+            let start = near.get(i).map(|stage| fractions(&stage.minimax.extrema)).unwrap_or_default();
+            let minimax = minimax_of_one(degree as usize, &low, &high, bits, &start)
+                .map_err(|source| DesignError::Stage { stage: i + 1, source })?;
+            let next = (Real::ONE - &minimax.error, Real::ONE + &minimax.error);
+            stages.push(Stage { degree, interval: (low, high), minimax });
+            (low, high) = next;
+        }
+        let mut composite = Composite { epsilon, stages, relu_error: Real::ZERO };
+        let inner = composite.error_below_epsilon();
+        let outer = composite.error_above_epsilon();
+        composite.relu_error = if inner > outer { inner } else { outer };
+        Ok(composite)
+    }
+
+    /// The error below ε grows with ε, the one above it falls, so the best ε is where they meet.
+    fn best(degrees: &[u32], bits: usize) -> Result<Composite, DesignError> {
+        /// ln ε is settled to this.
+        const TOLERANCE: f64 = 1e-14;
+        let excess = |c: &Composite| to_f64(&(c.error_below_epsilon() / c.error_above_epsilon())).ln();
+        let mut nearest = Composite::at(degrees, 0.125, bits, &[])?;
+        let (mut low, mut high) = ((f64::NEG_INFINITY, f64::NAN), (0.0, f64::NAN));
+        loop {
+            let here = (nearest.epsilon.ln(), excess(&nearest));
+            if here.1 > 0.0 {
+                high = here
+            } else {
+                low = here
+            }
+            let next = if low.0 == f64::NEG_INFINITY {
+                here.0 - 1.0
+            } else if high.1.is_nan() {
+                here.0 / 2.0
+            } else {
+                // The excess is close to a line in ln ε; the margin moves the end that regula falsi would leave behind.
+                let margin = 1e-3 * (high.0 - low.0);
+                (low.0 - low.1 * (high.0 - low.0) / (high.1 - low.1)).clamp(low.0 + margin, high.0 - margin)
+            };
+            if high.0 - low.0 <= TOLERANCE || next <= low.0 || next >= high.0 {
+                return Ok(nearest);
+            }
+            nearest = Composite::at(degrees, next.exp(), bits, &nearest.stages)?;
+        }
+    }
+
+    /// τ_k: how far the composition is from sign at most, where |x| ≥ ε.
+    pub fn sign_error(&self) -> Real {
+        self.stages.last().map_or(Real::ONE, |stage| stage.minimax.error.clone())
+    }
+
+    /// The degrees, in the order of application.
+    pub fn degrees(&self) -> Vec<u32> {
+        self.stages.iter().map(|stage| stage.degree).collect()
+    }
+
+    /// p(x) for |x| ≤ 1.
+    pub fn sign(&self, x: &Real) -> Real {
+        self.stages.iter().fold(x.clone(), |y, stage| odd(&stage.minimax.coefficients, &y))
+    }
+
+    /// The cost of the approximate sign.
+    pub fn sign_cost(&self) -> Cost {
+        self.stages.iter().map(|stage| cost::odd_polynomial(stage.degree)).fold(Cost::default(), |sum, c| sum + c)
+    }
+
+    /// The cost of the approximate ReLU, and of one approximate max.
+    pub fn relu_cost(&self) -> Cost {
+        self.sign_cost() + cost::FINAL_PRODUCT
+    }
+
+    /// For each stage c_1, c_3, …, rounded to the nearest f64.
+    pub fn coefficients(&self) -> Vec<Vec<f64>> {
+        self.stages.iter().map(|stage| stage.minimax.coefficients.iter().map(to_f64).collect()).collect()
+    }
+
+    /// max of |x·(sign(x) − p(x))|/2 where |x| ≥ ε, bounded by τ_k/2.
+    fn error_above_epsilon(&self) -> Real {
+        self.sign_error() / Real::from(2u8)
+    }
+
+    /// max of x·(1 − p(x))/2 for 0 < x < ε. There p rises from 0 to 1 − τ_k.
+    fn error_below_epsilon(&self) -> Real {
+        const GRID: usize = 256;
+        const GOLDEN: f64 = 0.618_033_988_749_894_8;
+        let coefficients = self.coefficients();
+        let error = |x: f64| {
+            let p = coefficients.iter().fold(x, |y, c| y * c.iter().rev().fold(0.0, |v, &c| v * y * y + c));
+            x * (1.0 - p)
+        };
+        // The maximum is near the threshold of the steepest composition, which may lie well below ε.
+        let at = |i: usize| self.epsilon * (2f64).powf(-10.0 * i as f64 / GRID as f64);
+        let peak = (0..=GRID).max_by(|&i, &j| error(at(i)).total_cmp(&error(at(j)))).unwrap_or(0);
+        let (mut left, mut right) = (at((peak + 1).min(GRID)), at(peak.saturating_sub(1)));
+        // The value at the peak is flat, so f64 places it well enough; the value itself is computed in full precision.
+        while right - left > 1e-9 * right {
+            let (x, y) = (right - GOLDEN * (right - left), left + GOLDEN * (right - left));
+            if error(x) < error(y) { left = x } else { right = y }
+        }
+        let bits = self.stages.first().map_or(DEFAULT_BITS, |stage| stage.interval.0.precision());
+        let x = real(0.5 * (left + right), bits);
+        (Real::ONE - self.sign(&x)) * x / Real::from(2u8)
+    }
+}

@@ -1,0 +1,14 @@
+//! The mathematics: minimax polynomials for sign, their composition, its errors and its cost.
+//!
+//! Knows no tensor and no file; everything is computed in arbitrary precision and rounded at the end.
+
+mod composite;
+pub mod cost;
+mod paper;
+mod real;
+mod remez;
+
+pub use composite::{Composite, DEFAULT_BITS, DesignError, Epsilon, MAX_DEGREE, MAX_STAGES, Stage, check_degrees};
+pub use paper::{ALPHAS, PaperSet, paper_set};
+pub use real::{Real, decimal, to_f64};
+pub use remez::{Minimax, RemezError};

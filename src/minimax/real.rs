@@ -1,0 +1,66 @@
+//! Arbitrary-precision real numbers, as the design of minimax polynomials needs them.
+//!
+//! Every number that enters a computation here is given its precision in bits; results then carry the larger
+//! precision of their operands.
+
+use dashu_float::{FBig, round::mode::HalfEven};
+
+/// A binary floating-point number of chosen precision, rounded to nearest, ties to even.
+pub type Real = FBig<HalfEven, 2>;
+
+/// `x` exactly, carried with `bits` of precision. `x` must be finite.
+pub fn real(x: f64, bits: usize) -> Real {
+    debug_assert!(x.is_finite());
+    Real::try_from(x).unwrap_or(Real::ZERO).with_precision(bits).value()
+}
+
+/// `x` rounded to `bits` of precision.
+pub fn rounded(x: &Real, bits: usize) -> Real {
+    x.clone().with_precision(bits).value()
+}
+
+/// The nearest f64; what is below its range becomes zero.
+pub fn to_f64(x: &Real) -> f64 {
+    x.to_f64().value()
+}
+
+/// 2^`exponent`, with `bits` of precision.
+pub fn power_of_two(exponent: isize, bits: usize) -> Real {
+    Real::from_parts(1.into(), exponent).with_precision(bits).value()
+}
+
+/// |x|.
+pub fn abs(x: &Real) -> Real {
+    if is_negative(x) { -x.clone() } else { x.clone() }
+}
+
+/// Whether `x` < 0.
+pub fn is_negative(x: &Real) -> bool {
+    *x < Real::ZERO
+}
+
+/// `x` in decimal scientific notation with `digits` significant digits.
+pub fn decimal(x: &Real, digits: usize) -> String {
+    let decimal = x.clone().with_base_and_precision::<10>(digits.max(1)).value();
+    format!("{decimal:e}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimal_keeps_the_digits_asked_for() {
+        let third = real(1.0, 200) / real(3.0, 200);
+        assert_eq!(decimal(&third, 20), "3.3333333333333333333e-1");
+        assert_eq!(decimal(&-third, 3), "-3.33e-1");
+        assert_eq!(decimal(&real(0.5, 100), 20), "5e-1");
+    }
+
+    #[test]
+    fn tiny_numbers_become_zero_as_f64_and_stay_readable_in_decimal() {
+        let tiny = power_of_two(-5000, 64);
+        assert_eq!(to_f64(&tiny), 0.0);
+        assert!(decimal(&tiny, 4).ends_with("e-1506"));
+    }
+}

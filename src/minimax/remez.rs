@@ -1,0 +1,285 @@
+//! The best approximation of 1 on [a, b] by odd polynomials, by the exchange algorithm of Remez.
+//!
+//! An odd polynomial is p(x) = x·q(u) with u = x². On 0 < a ≤ x ≤ b the functions 1, x, x³, … form a Descartes system:
+//! a combination of n+1 of them has at most n positive zeros. So for any reference a ≤ x_0 < … < x_n ≤ b the levelled
+//! error e = 1 − p has exactly one root between neighbours, its derivative exactly one root between those roots, and
+//! the exchange always finds a full new reference: only too few bits can make it fail, and then bits are added.
+//!
+//! Source: Cheney, Introduction to Approximation Theory, chapter 3 (exchange, de la Vallée-Poussin bound); the use for
+//! sign: Lee et al., arXiv 2105.10879, section 3.
+
+use super::real::{Real, abs, decimal, is_negative, power_of_two, real, rounded, to_f64};
+
+/// The stage's error on its reference is level to this many bits when the exchange ends.
+const LEVEL_BITS: isize = 100;
+/// Extrema are located to this many bits of the interval's width; the error there is then level to twice as many.
+const LOCATION_BITS: isize = 64;
+const MAX_EXCHANGES: usize = 60;
+const MAX_BITS: usize = 1 << 17;
+
+/// An odd polynomial of degree 2n−1 closest to 1 on [low, high].
+#[derive(Debug, Clone)]
+pub struct Minimax {
+    /// c_1, c_3, …, c_{2n−1}.
+    pub coefficients: Vec<Real>,
+    /// max |1 − p| on [low, high], found at the extrema.
+    pub error: Real,
+    /// No odd polynomial of this degree has an error below this (de la Vallée-Poussin).
+    pub lower_bound: Real,
+    /// The n+1 points, ascending, where the error takes its extreme value with alternating sign, + at the first.
+    pub extrema: Vec<Real>,
+}
+
+/// Why no minimax polynomial was found.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RemezError {
+    #[error(
+        "the exchange for degree {degree} on [{low}, {high}] did not become level after {exchanges} exchanges at {bits} \
+         bits: error between {lower} and {upper}"
+    )]
+    NotLevel { degree: usize, low: String, high: String, exchanges: usize, bits: usize, lower: String, upper: String },
+    #[error(
+        "degree {degree} on [{low}, {high}] needs about {bits} bits of precision (at most {MAX_BITS}): its error is \
+         near 2^-{error_bits}; a lower degree here is as good"
+    )]
+    TooPrecise { degree: usize, low: String, high: String, bits: usize, error_bits: usize },
+}
+
+/// The best approximation of 1 on [`low`, `high`], 0 < low < high, by odd polynomials of odd `degree`.
+///
+/// Works with at least `bits` of precision, and with as many more as the smallness of the error asks for. `start` is a
+/// guess of the n+1 extrema as fractions of the interval in x², ascending, from 0 to 1; any other length is ignored.
+///
+/// # Errors
+/// [`RemezError`], naming degree, interval and the error reached.
+pub fn minimax_of_one(
+    degree: usize,
+    low: &Real,
+    high: &Real,
+    bits: usize,
+    start: &[f64],
+) -> Result<Minimax, RemezError> {
+    let n = degree.div_ceil(2);
+    let error_bits = expected_error_bits(n, low, high);
+    let mut bits = bits + 8 * n + error_bits;
+    if bits > MAX_BITS {
+        let (low, high) = (decimal(low, 6), decimal(high, 6));
+        return Err(RemezError::TooPrecise { degree, low, high, bits, error_bits });
+    }
+    loop {
+        match exchange(n, &rounded(low, bits), &rounded(high, bits), bits, start) {
+            Err(_) if 2 * bits <= 4096.max(2 * error_bits) => bits *= 2,
+            result => return result,
+        }
+    }
+}
+
+/// The extrema as fractions of the interval in x²: the `start` for a neighbouring interval.
+pub fn fractions(extrema: &[Real]) -> Vec<f64> {
+    let (Some(first), Some(last)) = (extrema.first(), extrema.last()) else {
+        return Vec::new();
+    };
+    let low = first * first;
+    let width = last * last - &low;
+    extrema.iter().map(|x| to_f64(&((x * x - &low) / &width))).collect()
+}
+
+/// −log2 of the error to expect: q(u) ≈ u^(−1/2) on [a², b²] converges like ρ^(−n), where ρ belongs to the largest
+/// Bernstein ellipse that leaves out the branch point u = 0.
+fn expected_error_bits(n: usize, low: &Real, high: &Real) -> usize {
+    let (a, b) = (low * low, high * high);
+    let half_width = &b - &a;
+    let log2 = |x: &Real| (x.repr().digits() as isize + x.repr().exponent()) as f64;
+    let ratio = (&a + &b) / &half_width;
+    let rho = if log2(&ratio) > 20.0 {
+        log2(&ratio) + 1.0
+    } else {
+        let z = to_f64(&ratio);
+        (z + (z * z - 1.0).max(0.0).sqrt()).log2()
+    };
+    (n as f64 * rho).ceil() as usize
+}
+
+fn exchange(n: usize, low: &Real, high: &Real, bits: usize, start: &[f64]) -> Result<Minimax, RemezError> {
+    let mut reference = first_reference(n, low, high, bits, start);
+    let mut reached = (Real::ZERO, Real::ONE);
+    for _ in 0..MAX_EXCHANGES {
+        let coefficients = levelled(&reference);
+        let error = |x: &Real| Real::ONE - odd(&coefficients, x);
+        let Some(extrema) = extrema(&coefficients, &reference, low, high) else {
+            break;
+        };
+        let errors: Vec<Real> = extrema.iter().map(|x| abs(&error(x))).collect();
+        let (lower, upper) = bounds(&errors);
+        let level = &upper - &lower <= &upper * power_of_two(-LEVEL_BITS, bits);
+        if level {
+            return Ok(Minimax { coefficients, error: upper, lower_bound: lower, extrema });
+        }
+        reached = (lower, upper);
+        reference = extrema;
+    }
+    Err(RemezError::NotLevel {
+        degree: 2 * n - 1,
+        low: decimal(low, 6),
+        high: decimal(high, 6),
+        exchanges: MAX_EXCHANGES,
+        bits,
+        lower: decimal(&reached.0, 6),
+        upper: decimal(&reached.1, 6),
+    })
+}
+
+/// `start`, or the extrema of the Chebyshev polynomial of degree n in u on [a², b²].
+fn first_reference(n: usize, low: &Real, high: &Real, bits: usize, start: &[f64]) -> Vec<Real> {
+    let chebyshev: Vec<f64>;
+    let usable = start.len() == n + 1 && start.windows(2).all(|w| w[0] < w[1]);
+    let fractions = if usable {
+        start
+    } else {
+        chebyshev = (0..=n).map(|i| 0.5 - 0.5 * (std::f64::consts::PI * i as f64 / n as f64).cos()).collect();
+        &chebyshev
+    };
+    let (a, b) = (low * low, high * high);
+    let width = &b - &a;
+    let mut reference: Vec<Real> = fractions.iter().map(|&f| (&a + &width * real(f, bits)).sqrt()).collect();
+    reference[0] = low.clone();
+    reference[n] = high.clone();
+    reference
+}
+
+/// The coefficients of the odd polynomial whose error is +E, −E, +E, … on the n+1 points of `reference`.
+fn levelled(reference: &[Real]) -> Vec<Real> {
+    let u: Vec<Real> = reference.iter().map(|x| x * x).collect();
+    let n = u.len() - 1;
+    // The divided difference of order n of (1 − σ_i E) / x_i over all points vanishes; its weights are 1/Π(u_i − u_j).
+    let (mut of_one, mut of_sign) = (Real::ZERO, Real::ZERO);
+    for (i, x) in reference.iter().enumerate() {
+        let mut product = x.clone();
+        for (j, other) in u.iter().enumerate() {
+            if j != i {
+                product *= &u[i] - other;
+            }
+        }
+        let term = Real::ONE / product;
+        if i % 2 == 0 {
+            of_sign += &term
+        } else {
+            of_sign -= &term
+        }
+        of_one += term;
+    }
+    let level = of_one / of_sign;
+
+    // q through the first n points in Newton's form, then expanded into powers of u.
+    let signed = |i: usize| {
+        if i % 2 == 0 { Real::ONE - &level } else { Real::ONE + &level }
+    };
+    let mut newton: Vec<Real> = (0..n).map(|i| signed(i) / &reference[i]).collect();
+    for order in 1..n {
+        for i in (order..n).rev() {
+            newton[i] = (&newton[i] - &newton[i - 1]) / (&u[i] - &u[i - order]);
+        }
+    }
+    let mut powers = vec![newton[n - 1].clone()];
+    for i in (0..n - 1).rev() {
+        // powers ← powers·(u − u_i) + newton_i
+        powers.push(Real::ZERO);
+        for k in (1..powers.len()).rev() {
+            let shifted = &powers[k - 1] - &powers[k] * &u[i];
+            powers[k] = shifted;
+        }
+        powers[0] = &newton[i] - &powers[0] * &u[i];
+    }
+    powers
+}
+
+/// Σ c_{2j+1} x^{2j+1}.
+pub(super) fn odd(coefficients: &[Real], x: &Real) -> Real {
+    horner(coefficients, &(x * x)) * x
+}
+
+fn horner(coefficients: &[Real], u: &Real) -> Real {
+    let mut value = Real::ZERO;
+    for c in coefficients.iter().rev() {
+        value = value * u + c;
+    }
+    value
+}
+
+fn bounds(errors: &[Real]) -> (Real, Real) {
+    let (mut lower, mut upper) = (errors[0].clone(), errors[0].clone());
+    for e in &errors[1..] {
+        if *e < lower {
+            lower = e.clone();
+        }
+        if *e > upper {
+            upper = e.clone();
+        }
+    }
+    (lower, upper)
+}
+
+/// The extrema of the error: both ends, and the one critical point between each two neighbouring roots.
+/// `None` when rounding has hidden the alternation.
+fn extrema(coefficients: &[Real], reference: &[Real], low: &Real, high: &Real) -> Option<Vec<Real>> {
+    let n = coefficients.len();
+    // p'(x) as a polynomial in u.
+    let slope: Vec<Real> = coefficients.iter().enumerate().map(|(j, c)| c * Real::from(2 * j as u64 + 1)).collect();
+    let curvature: Vec<Real> = slope.iter().enumerate().skip(1).map(|(j, c)| c * Real::from(j as u64)).collect();
+
+    let mut separators = Vec::with_capacity(n);
+    for i in 0..n {
+        separators.push(separator(coefficients, &slope, &reference[i], &reference[i + 1], i % 2 == 0)?);
+    }
+    let width = high * high - low * low;
+    let tolerance = &width * power_of_two(-LOCATION_BITS, width.precision());
+    let mut extrema = Vec::with_capacity(n + 1);
+    extrema.push(low.clone());
+    for i in 1..n {
+        let guess = &reference[i] * &reference[i];
+        let u = root(&slope, &curvature, separators[i - 1].clone(), separators[i].clone(), guess, &tolerance);
+        extrema.push(u.sqrt());
+    }
+    extrema.push(high.clone());
+    extrema.windows(2).all(|w| w[0] < w[1]).then_some(extrema)
+}
+
+/// A u = x² between two neighbours of the reference where p rises (`rising`) or falls. Where the error changes sign it
+/// does; bisection towards the root reaches such a point.
+fn separator(coefficients: &[Real], slope: &[Real], left: &Real, right: &Real, rising: bool) -> Option<Real> {
+    let (mut left, mut right) = (left * left, right * right);
+    for _ in 0..200 {
+        let middle = (&left + &right) / Real::from(2u8);
+        if is_negative(&horner(slope, &middle)) != rising {
+            return Some(middle);
+        }
+        let x = middle.sqrt();
+        let below_one = horner(coefficients, &middle) * x < Real::ONE;
+        if below_one == rising { left = middle } else { right = middle }
+    }
+    None
+}
+
+/// The root of `slope` in [left, right] by Newton's method, kept inside a shrinking bracket.
+fn root(slope: &[Real], curvature: &[Real], mut left: Real, mut right: Real, guess: Real, tolerance: &Real) -> Real {
+    let left_negative = is_negative(&horner(slope, &left));
+    let mut u = if guess > left && guess < right { guess } else { (&left + &right) / Real::from(2u8) };
+    loop {
+        let value = horner(slope, &u);
+        if is_negative(&value) == left_negative {
+            left = u.clone()
+        } else {
+            right = u.clone()
+        }
+        if &right - &left <= *tolerance {
+            return u;
+        }
+        let derivative = horner(curvature, &u);
+        let next = if derivative == Real::ZERO { left.clone() } else { &u - value / derivative };
+        let next = if next > left && next < right { next } else { (&left + &right) / Real::from(2u8) };
+        if abs(&(&next - &u)) <= *tolerance {
+            return next;
+        }
+        u = next;
+    }
+}

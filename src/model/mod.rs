@@ -1,0 +1,12 @@
+//! TorchScript classifiers: load, freeze, find the sites of ReLU and max-pooling, swap them, run.
+//!
+//! A site is one ReLU or max-pool node of the frozen graph. The graph is rewritten once, when the model is loaded: every
+//! site becomes an operator that asks a table of activations, [`Sites`], what to compute. So one loaded model serves the
+//! exact pass and any number of approximate ones.
+
+mod bridge;
+mod network;
+mod site;
+
+pub use network::{Model, ModelError, Preprocess};
+pub use site::{Foreign, Overflow, Site, SiteKind, Sites};

@@ -1,0 +1,159 @@
+// Loading, freezing and running a TorchScript network. The swap itself is in swap.cpp.
+#include "polyact/src/model/network.h"
+
+#include <ATen/Parallel.h>
+#include <caffe2/serialize/inline_container.h>
+#include <torch/csrc/jit/passes/freeze_module.h>
+#include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
+#include <torch/csrc/jit/runtime/custom_operator.h>
+#include <torch/csrc/jit/serialization/import.h>
+#include <torch/custom_class.h>
+
+#include <fstream>
+
+#include "polyact/src/model/bridge.rs.h"
+
+namespace polyact {
+
+namespace {
+
+// The table of one forward pass, as a value of the graph.
+struct SitesHolder : torch::CustomClassHolder {
+  explicit SitesHolder(const Sites& sites) : sites(sites) {}
+  const Sites& sites;
+};
+
+at::Tensor compute(torch::jit::Stack& stack, bool in_place) {
+  auto index = torch::jit::pop(stack).toInt();
+  auto holder = c10::static_intrusive_pointer_cast<SitesHolder>(torch::jit::pop(stack).toCapsule());
+  auto x = std::make_unique<at::Tensor>(torch::jit::pop(stack).toTensor());
+  return *apply(holder->sites, static_cast<size_t>(index), std::move(x), in_place);
+}
+
+// The interpreter runs these; they never meet the dispatcher, so they need no kernel per device.
+torch::jit::RegisterOperators operators({
+    torch::jit::Operator(
+        "polyact::site(Tensor x, Any sites, int index) -> Tensor",
+        [](torch::jit::Stack& stack) { torch::jit::push(stack, compute(stack, false)); },
+        c10::AliasAnalysisKind::FROM_SCHEMA),
+    torch::jit::Operator(
+        "polyact::site_(Tensor(a!) x, Any sites, int index) -> Tensor(a!)",
+        [](torch::jit::Stack& stack) { torch::jit::push(stack, compute(stack, true)); },
+        c10::AliasAnalysisKind::FROM_SCHEMA),
+});
+
+// libtorch's exceptions carry two backtraces; the last line that names an error is what went wrong.
+std::string one_line(const std::exception& error) {
+  const auto* c10_error = dynamic_cast<const c10::Error*>(&error);
+  std::string text = c10_error ? c10_error->what_without_backtrace() : error.what();
+  for (const char* mark : {"RuntimeError: ", "torch.jit.Error: "}) {
+    auto at = text.rfind(mark);
+    if (at != std::string::npos) text = text.substr(at + std::strlen(mark));
+  }
+  auto end = text.find('\n');
+  return text.substr(0, end);
+}
+
+void check_archive(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw std::runtime_error("cannot be opened: " + std::string(std::strerror(errno)));
+  char magic[4] = {};
+  file.read(magic, 4);
+  if (file.gcount() == 0) throw std::runtime_error("is empty");
+  if (std::memcmp(magic, "PK\3\4", 4) != 0) {
+    const bool pickle = static_cast<unsigned char>(magic[0]) == 0x80;
+    throw std::runtime_error(
+        pickle ? "is a Python pickle (an old torch.save), not TorchScript: export the model with torch.jit.trace or torch.jit.script"
+               : "is not a TorchScript archive (no zip file)");
+  }
+  std::unique_ptr<caffe2::serialize::PyTorchStreamReader> reader;
+  try {
+    reader = std::make_unique<caffe2::serialize::PyTorchStreamReader>(path);
+  } catch (const std::exception&) {
+    throw std::runtime_error("is truncated or damaged: the zip directory at its end cannot be read");
+  }
+  if (!reader->hasRecord("constants.pkl")) {
+    throw std::runtime_error(
+        reader->hasRecord("data.pkl")
+            ? "holds a state_dict or a pickled object (torch.save), not TorchScript: build the model, load the state_dict "
+              "into it, and export it with torch.jit.trace or torch.jit.script"
+            : "is a zip file, but not a TorchScript archive");
+  }
+}
+
+torch::jit::Module frozen(const std::string& path, c10::Device device, torch::jit::ExtraFilesMap& extra) {
+  check_archive(path);
+  try {
+    auto module = torch::jit::load(path, device, extra);
+    if (!module.find_method("forward")) throw std::runtime_error("has no forward method");
+    module.eval();
+    torch::jit::freeze_module_inplace(&module);
+    auto graph = module.get_method("forward").graph();
+    torch::jit::OptimizeFrozenGraph(graph);
+    return module;
+  } catch (const std::exception& error) {
+    throw std::runtime_error("cannot be loaded: " + one_line(error));
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Network> load(rust::Str path, rust::Str device, rust::Str extra_file) {
+  std::string name(extra_file);
+  torch::jit::ExtraFilesMap extra{{name, ""}};
+  auto module = frozen(std::string(path), c10::Device(std::string(device)), extra);
+  return std::make_unique<Network>(std::move(module), std::move(extra[name]));
+}
+
+Network::Network(torch::jit::Module module, std::string extra) : module_(std::move(module)), extra_(std::move(extra)) {
+  auto graph = module_.get_method("forward").graph();
+  if (graph->inputs().size() != 2) {
+    throw std::runtime_error(
+        "takes " + std::to_string(graph->inputs().size() - 1) + " inputs; an image classifier takes one batch of images");
+  }
+  sites_ = swap_sites(*graph, foreign_);
+  // The interpreter alone, without the profiling executor: nothing is re-specialised between calls.
+  code_ = torch::jit::Code(graph, "forward");
+}
+
+rust::Str Network::extra() const { return extra_; }
+
+rust::Vec<RawSite> Network::sites() const {
+  rust::Vec<RawSite> sites;
+  for (const auto& site : sites_) sites.push_back(site);
+  return sites;
+}
+
+rust::Vec<RawForeign> Network::foreign() const {
+  rust::Vec<RawForeign> foreign;
+  for (const auto& node : foreign_) foreign.push_back(node);
+  return foreign;
+}
+
+std::unique_ptr<at::Tensor> Network::forward(const at::Tensor& input, const Sites& sites) const {
+  c10::InferenceMode inference;
+  torch::jit::Stack stack{
+      module_._ivalue(), input, c10::IValue::make_capsule(c10::make_intrusive<SitesHolder>(sites))};
+  try {
+    torch::jit::InterpreterState(code_).run(stack);
+  } catch (const std::exception& error) {
+    throw std::runtime_error(one_line(error));
+  }
+  auto output = std::move(stack.back());
+  // GoogLeNet and Inception, scripted, return the auxiliary heads beside the logits.
+  if (output.isTuple() && !output.toTupleRef().elements().empty()) {
+    output = output.toTupleRef().elements()[0];
+  }
+  if (!output.isTensor()) {
+    throw std::runtime_error("returns " + output.tagKind() + ", not a tensor of logits");
+  }
+  return std::make_unique<at::Tensor>(output.toTensor());
+}
+
+void parallel(size_t total, size_t grain, rust::Fn<void(size_t, size_t, size_t)> task, size_t context) {
+  at::parallel_for(0, static_cast<int64_t>(total), static_cast<int64_t>(grain), [&](int64_t begin, int64_t end) {
+    task(context, static_cast<size_t>(begin), static_cast<size_t>(end));
+  });
+}
+
+}  // namespace polyact

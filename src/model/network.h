@@ -1,0 +1,43 @@
+// A frozen TorchScript network whose ReLUs and max-pools ask a table what to compute.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/runtime/interpreter.h>
+
+#include "rust/cxx.h"
+
+namespace polyact {
+
+struct RawSite;
+struct RawForeign;
+struct Sites;
+
+// The swap (swap.cpp): every site of `graph` becomes an operator of ours that reads the table in the graph's new last
+// input. Returns the sites in graph order; `foreign` receives what is neither a site nor a polynomial.
+std::vector<RawSite> swap_sites(torch::jit::Graph& graph, std::vector<RawForeign>& foreign);
+
+class Network {
+ public:
+  Network(torch::jit::Module module, std::string extra);
+
+  rust::Str extra() const;
+  rust::Vec<RawSite> sites() const;
+  rust::Vec<RawForeign> foreign() const;
+  std::unique_ptr<at::Tensor> forward(const at::Tensor& input, const Sites& sites) const;
+
+ private:
+  torch::jit::Module module_;
+  std::string extra_;
+  std::vector<RawSite> sites_;
+  std::vector<RawForeign> foreign_;
+  torch::jit::Code code_;
+};
+
+std::unique_ptr<Network> load(rust::Str path, rust::Str device, rust::Str extra_file);
+void parallel(size_t total, size_t grain, rust::Fn<void(size_t, size_t, size_t)> task, size_t context);
+
+}  // namespace polyact

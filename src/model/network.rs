@@ -1,0 +1,214 @@
+//! A loaded model: its sites, its preprocessing, its digest, and its forward pass.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use cxx::UniquePtr;
+use serde::Deserialize;
+use tch::{Device, Tensor};
+
+use super::bridge::{self, Kind, RawSite};
+use super::site::{Computation, Foreign, Site, SiteKind, Sites};
+use crate::activation::{MAX_WINDOW, MaxPool, Relu, Sign, Window};
+
+/// The extra file of an archive that says how its inputs are prepared.
+const PREPROCESS: &str = "preprocess.json";
+
+/// How images are prepared for a model, as its archive says in the extra file `preprocess.json`. All fields may be left out.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preprocess {
+    /// Channels, height, width.
+    pub input_size: Option<[usize; 3]>,
+    /// Number of classes.
+    pub classes: Option<usize>,
+    /// Subtracted from pixels in [0, 1], a value a channel.
+    pub mean: Option<Vec<f32>>,
+    /// Divided by after that, a value a channel.
+    pub std: Option<Vec<f32>>,
+}
+
+/// Why a model could not be loaded, swapped or run.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("model {path} {reason}")]
+    Load { path: String, reason: String },
+    #[error("model {path}: the extra file {PREPROCESS} is not as expected: {source}")]
+    Preprocess { path: String, source: serde_json::Error },
+    #[error("model {path} cannot be read: {source}")]
+    Read { path: String, source: std::io::Error },
+    #[error(
+        "site {index} ({name}): a window of {height}x{width} is too large to approximate; up to {MAX_WINDOW} values are possible"
+    )]
+    Window { index: usize, name: String, height: usize, width: usize },
+    #[error(
+        "site {index} ({name}): the error bound {bound:.3} of the activation leaves no room for a tournament of {values} values"
+    )]
+    NoRoom { index: usize, name: String, bound: f64, values: usize },
+    #[error("the model fails on an input of shape {shape:?}: {reason}")]
+    Forward { shape: Vec<i64>, reason: String },
+    #[error(
+        "the model returns a tensor of shape {shape:?}; a classifier returns [images, classes] for {images} images"
+    )]
+    Logits { shape: Vec<i64>, images: i64 },
+}
+
+/// A TorchScript classifier, frozen and swapped.
+pub struct Model {
+    network: UniquePtr<bridge::Network>,
+    sites: Vec<Site>,
+    foreign: Vec<Foreign>,
+    preprocess: Preprocess,
+    sha256: String,
+    device: Device,
+}
+
+impl Model {
+    /// Load the archive at `path` onto `device`.
+    ///
+    /// # Errors
+    /// [`ModelError`], in one line: no such file, not TorchScript, damaged, more than one input.
+    pub fn load(path: &Path, device: Device) -> Result<Model, ModelError> {
+        let shown = path.display().to_string();
+        let on = match device {
+            Device::Cuda(index) => format!("cuda:{index}"),
+            _ => "cpu".to_owned(),
+        };
+        let text = path
+            .to_str()
+            .ok_or_else(|| ModelError::Load { path: shown.clone(), reason: "has a name that is not UTF-8".into() })?;
+        let network = bridge::load(text, &on, PREPROCESS)
+            .map_err(|error| ModelError::Load { path: shown.clone(), reason: error.what().to_owned() })?;
+        let sha256 = crate::digest::of_file(path).map_err(|source| ModelError::Read { path: shown.clone(), source })?;
+        let preprocess = match network.extra() {
+            "" => Preprocess::default(),
+            text => serde_json::from_str(text).map_err(|source| ModelError::Preprocess { path: shown, source })?,
+        };
+        let foreign = network.foreign().into_iter().map(|node| Foreign {
+            operator: node.operator_name,
+            name: node.name,
+            at_output: node.at_output,
+        });
+        let foreign = foreign.collect();
+        let sites = named(network.sites());
+        Ok(Model { network, sites, foreign, preprocess, sha256, device })
+    }
+
+    /// All sites in execution order.
+    pub fn sites(&self) -> &[Site] {
+        &self.sites
+    }
+
+    /// What is left in the graph that is neither polynomial nor a site.
+    pub fn foreign(&self) -> &[Foreign] {
+        &self.foreign
+    }
+
+    /// What the archive says of its inputs.
+    pub fn preprocess(&self) -> &Preprocess {
+        &self.preprocess
+    }
+
+    /// SHA-256 of the archive, in hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Where the parameters are, and inputs must be.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The table that leaves every site exact.
+    pub fn exact(&self) -> Sites {
+        Sites::new(self.sites.iter().map(|site| (site.kind, Computation::Exact)))
+    }
+
+    /// The table with ReLUs and max-pools approximated by the signs given, each with its range; `None` stays exact.
+    ///
+    /// # Errors
+    /// [`ModelError::Window`] and [`ModelError::NoRoom`] for a pool that cannot be approximated.
+    pub fn approximate(&self, relu: Option<(&Sign, f64)>, max_pool: Option<(&Sign, f64)>) -> Result<Sites, ModelError> {
+        let mut computations = Vec::with_capacity(self.sites.len());
+        for site in &self.sites {
+            let computation = match (site.kind, relu, max_pool) {
+                (SiteKind::Relu, Some((sign, range)), _) => Computation::Relu(Relu::new(sign.clone(), range)),
+                (SiteKind::Relu6, Some((sign, range)), _) => Computation::Relu(Relu::six(sign.clone(), range)),
+                (SiteKind::MaxPool { window, non_negative }, _, Some((sign, range))) => {
+                    Computation::MaxPool(swapped_pool(site, window, non_negative, sign, range)?)
+                }
+                _ => Computation::Exact,
+            };
+            computations.push((site.kind, computation));
+        }
+        Ok(Sites::new(computations.into_iter()))
+    }
+
+    /// Logits [N, classes] of `images` [N, C, H, W], on the model's device.
+    ///
+    /// # Errors
+    /// [`ModelError::Forward`] with libtorch's reason, [`ModelError::Logits`] if the output is no batch of logits.
+    pub fn forward(&self, images: &Tensor, sites: &Sites) -> Result<Tensor, ModelError> {
+        // SAFETY: a C_tensor is an at::Tensor; it is borrowed for the call.
+        let input = unsafe { &*images.as_ptr().cast::<bridge::Tensor>() };
+        let output = self
+            .network
+            .forward(input, sites)
+            .map_err(|error| ModelError::Forward { shape: images.size(), reason: error.what().to_owned() })?;
+        // SAFETY: ownership goes with the pointer.
+        let logits = unsafe { Tensor::from_ptr(output.into_raw().cast()) };
+        let count = images.size().first().copied().unwrap_or(0);
+        match logits.size()[..] {
+            [images, _] if images == count => Ok(logits),
+            _ => Err(ModelError::Logits { shape: logits.size(), images: count }),
+        }
+    }
+}
+
+fn swapped_pool(
+    site: &Site,
+    window: Window,
+    non_negative: bool,
+    sign: &Sign,
+    range: f64,
+) -> Result<MaxPool, ModelError> {
+    let (index, name) = (site.index, site.name.clone());
+    let [height, width] = window.kernel;
+    if window.len() > MAX_WINDOW {
+        return Err(ModelError::Window { index, name, height, width });
+    }
+    let (bound, values) = (sign.bound(), window.len());
+    MaxPool::new(sign.clone(), range, window, non_negative).ok_or(ModelError::NoRoom { index, name, bound, values })
+}
+
+/// Sites with unique names: the second use of a module is `name#2`.
+fn named(raw: Vec<RawSite>) -> Vec<Site> {
+    let mut uses: HashMap<String, usize> = HashMap::new();
+    let mut sites = Vec::with_capacity(raw.len());
+    for (index, raw) in raw.into_iter().enumerate() {
+        let count = uses.entry(raw.name.clone()).or_insert(0);
+        *count += 1;
+        let kind = match raw.kind {
+            Kind::Relu6 => SiteKind::Relu6,
+            Kind::MaxPool => SiteKind::MaxPool { window: window(&raw), non_negative: raw.non_negative },
+            _ => SiteKind::Relu,
+        };
+        let name = if *count == 1 { raw.name } else { format!("{}#{count}", raw.name) };
+        sites.push(Site { index, name, kind });
+    }
+    sites
+}
+
+fn window(raw: &RawSite) -> Window {
+    let pair = |list: &[i64], otherwise: usize| match list {
+        [height, width] => [*height as usize, *width as usize],
+        _ => [otherwise; 2],
+    };
+    Window {
+        kernel: pair(&raw.kernel, 1),
+        stride: pair(&raw.stride, 1),
+        padding: pair(&raw.padding, 0),
+        dilation: pair(&raw.dilation, 1),
+        ceil_mode: raw.ceil_mode,
+    }
+}
