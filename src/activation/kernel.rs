@@ -2,7 +2,7 @@
 //!
 //! Plain loops only: a closure is compiled without the instructions of the loop that it stands in.
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Vectorised};
 
 /// y ← p(y) on `K` registers.
 ///
@@ -38,11 +38,11 @@ pub(super) unsafe fn sign<V: Lanes, const K: usize>(stages: &[Vec<f64>], y: &mut
 /// # Safety
 /// As for [`sign`]; K·WIDTH values must be readable at `from`.
 #[inline(always)]
-pub(super) unsafe fn load<V: Lanes, const K: usize>(from: *const f64) -> [V; K] {
+pub(super) unsafe fn load<T: Vectorised, V: Lanes, const K: usize>(from: *const T) -> [V; K] {
     unsafe {
         let mut registers = [V::splat(0.0); K];
         for (k, register) in registers.iter_mut().enumerate() {
-            *register = V::load(from.add(k * V::WIDTH));
+            *register = T::load(from.add(k * V::WIDTH));
         }
         registers
     }
@@ -53,10 +53,10 @@ pub(super) unsafe fn load<V: Lanes, const K: usize>(from: *const f64) -> [V; K] 
 /// # Safety
 /// As for [`sign`]; K·WIDTH values must be writable at `to`.
 #[inline(always)]
-pub(super) unsafe fn store<V: Lanes, const K: usize>(registers: &[V; K], to: *mut f64) {
+pub(super) unsafe fn store<T: Vectorised, V: Lanes, const K: usize>(registers: &[V; K], to: *mut T) {
     unsafe {
         for (k, register) in registers.iter().enumerate() {
-            register.store(to.add(k * V::WIDTH));
+            T::store(*register, to.add(k * V::WIDTH));
         }
     }
 }

@@ -4,9 +4,19 @@
 //! portable one rounds in between, so results of the two differ in the last bits of f64.
 
 /// A number that a kernel reads and writes; it computes in f64.
-pub trait Element: Copy + Send + Sync + 'static {
+#[allow(private_bounds)]
+pub trait Element: Vectorised + Copy + Default + Send + Sync + 'static {
     fn to_f64(self) -> f64;
     fn from_f64(x: f64) -> Self;
+}
+
+/// How registers are filled from an [`Element`] and written to it.
+///
+/// # Safety
+/// As for [`Lanes`]; a register's width must be readable or writable.
+pub(super) trait Vectorised: Sized {
+    unsafe fn load<V: Lanes>(from: *const Self) -> V;
+    unsafe fn store<V: Lanes>(register: V, to: *mut Self);
 }
 
 impl Element for f32 {
@@ -33,6 +43,30 @@ impl Element for f64 {
     }
 }
 
+impl Vectorised for f32 {
+    #[inline(always)]
+    unsafe fn load<V: Lanes>(from: *const f32) -> V {
+        unsafe { V::load_single(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store<V: Lanes>(register: V, to: *mut f32) {
+        unsafe { register.store_single(to) }
+    }
+}
+
+impl Vectorised for f64 {
+    #[inline(always)]
+    unsafe fn load<V: Lanes>(from: *const f64) -> V {
+        unsafe { V::load(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store<V: Lanes>(register: V, to: *mut f64) {
+        unsafe { register.store(to) }
+    }
+}
+
 /// One vector register of f64.
 ///
 /// # Safety
@@ -43,7 +77,11 @@ pub(super) unsafe trait Lanes: Copy {
 
     unsafe fn splat(x: f64) -> Self;
     unsafe fn load(from: *const f64) -> Self;
+    unsafe fn load_single(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f64);
+    unsafe fn store_single(self, to: *mut f32);
+    /// Whether any |x| is above `bound` or not a number.
+    unsafe fn any_outside(self, bound: Self) -> bool;
     unsafe fn mul(self, by: Self) -> Self;
     unsafe fn add(self, to: Self) -> Self;
     unsafe fn sub(self, from: Self) -> Self;
@@ -100,6 +138,24 @@ unsafe impl Lanes for Portable {
     }
 
     #[inline(always)]
+    unsafe fn load_single(from: *const f32) -> Self {
+        let [a, b, c, d] = unsafe { from.cast::<[f32; 4]>().read_unaligned() };
+        Portable([a.into(), b.into(), c.into(), d.into()])
+    }
+
+    #[inline(always)]
+    unsafe fn store_single(self, to: *mut f32) {
+        let [a, b, c, d] = self.0;
+        unsafe { to.cast::<[f32; 4]>().write_unaligned([a as f32, b as f32, c as f32, d as f32]) }
+    }
+
+    #[inline(always)]
+    unsafe fn any_outside(self, bound: Self) -> bool {
+        let inside = |i: usize| self.0[i].abs() <= bound.0[i];
+        !(inside(0) & inside(1) & inside(2) & inside(3))
+    }
+
+    #[inline(always)]
     unsafe fn mul(self, by: Self) -> Self {
         let [a, b, c, d] = self.0;
         Portable([a * by.0[0], b * by.0[1], c * by.0[2], d * by.0[3]])
@@ -125,7 +181,7 @@ unsafe impl Lanes for Portable {
 
 #[cfg(target_arch = "x86_64")]
 macro_rules! x86_lanes {
-    ($name:ident, $register:ty, $width:expr, $splat:ident, $load:ident, $store:ident, $mul:ident, $add:ident, $sub:ident, $fma:ident) => {
+    ($name:ident, $register:ty, $width:expr, $load_single:ident, $store_single:ident, $any_outside:ident, $splat:ident, $load:ident, $store:ident, $mul:ident, $add:ident, $sub:ident, $fma:ident) => {
         #[derive(Clone, Copy)]
         pub(in super::super) struct $name($register);
 
@@ -146,6 +202,21 @@ macro_rules! x86_lanes {
             #[inline(always)]
             unsafe fn store(self, to: *mut f64) {
                 unsafe { $store(to, self.0) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_single(from: *const f32) -> Self {
+                $name(unsafe { $load_single(from) })
+            }
+
+            #[inline(always)]
+            unsafe fn store_single(self, to: *mut f32) {
+                unsafe { $store_single(to, self.0) }
+            }
+
+            #[inline(always)]
+            unsafe fn any_outside(self, bound: Self) -> bool {
+                unsafe { $any_outside(self.0, bound.0) }
             }
 
             #[inline(always)]
@@ -180,6 +251,9 @@ mod x86 {
         Avx2,
         __m256d,
         4,
+        avx2_load_single,
+        avx2_store_single,
+        avx2_any_outside,
         _mm256_set1_pd,
         _mm256_loadu_pd,
         _mm256_storeu_pd,
@@ -192,6 +266,9 @@ mod x86 {
         Avx512,
         __m512d,
         8,
+        avx512_load_single,
+        avx512_store_single,
+        avx512_any_outside,
         _mm512_set1_pd,
         _mm512_loadu_pd,
         _mm512_storeu_pd,
@@ -200,6 +277,39 @@ mod x86 {
         _mm512_sub_pd,
         _mm512_fmadd_pd
     );
+
+    #[inline(always)]
+    unsafe fn avx2_load_single(from: *const f32) -> __m256d {
+        unsafe { _mm256_cvtps_pd(_mm_loadu_ps(from)) }
+    }
+
+    #[inline(always)]
+    unsafe fn avx2_store_single(to: *mut f32, x: __m256d) {
+        unsafe { _mm_storeu_ps(to, _mm256_cvtpd_ps(x)) }
+    }
+
+    #[inline(always)]
+    unsafe fn avx2_any_outside(x: __m256d, bound: __m256d) -> bool {
+        unsafe {
+            let size = _mm256_andnot_pd(_mm256_set1_pd(-0.0), x);
+            _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_NLE_UQ>(size, bound)) != 0
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn avx512_load_single(from: *const f32) -> __m512d {
+        unsafe { _mm512_cvtps_pd(_mm256_loadu_ps(from)) }
+    }
+
+    #[inline(always)]
+    unsafe fn avx512_store_single(to: *mut f32, x: __m512d) {
+        unsafe { _mm256_storeu_ps(to, _mm512_cvtpd_ps(x)) }
+    }
+
+    #[inline(always)]
+    unsafe fn avx512_any_outside(x: __m512d, bound: __m512d) -> bool {
+        unsafe { _mm512_cmp_pd_mask::<_CMP_NLE_UQ>(_mm512_abs_pd(x), bound) != 0 }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -141,20 +141,31 @@ struct PoolPass<'a, T> {
     planes: std::ops::Range<usize>,
 }
 
+/// One output: the position of its plane in the input, and its row and column in the output.
+#[derive(Clone, Copy, Default)]
+struct Spot {
+    plane: usize,
+    row: usize,
+    column: usize,
+}
+
 impl<T: Element> PoolPass<'_, T> {
-    /// z of window position (i, j) of output (row, column) in the plane that starts at `plane`.
+    /// z at row i and column j of the window of `spot`.
+    ///
+    /// # Safety
+    /// The plane of `spot` must be one of `x`.
     #[inline(always)]
-    unsafe fn gather(&self, plane: *const T, row: usize, column: usize, i: usize, j: usize) -> f64 {
+    unsafe fn gather(&self, spot: Spot, i: usize, j: usize) -> f64 {
         let window = &self.pool.window;
-        let from_top = row * window.stride[0] + i * window.dilation[0];
-        let from_left = column * window.stride[1] + j * window.dilation[1];
+        let from_top = spot.row * window.stride[0] + i * window.dilation[0];
+        let from_left = spot.column * window.stride[1] + j * window.dilation[1];
         let inside = from_top >= window.padding[0]
             && from_left >= window.padding[1]
             && from_top < self.input[0] + window.padding[0]
             && from_left < self.input[1] + window.padding[1];
         let value = if inside {
             let at = (from_top - window.padding[0]) * self.input[1] + from_left - window.padding[1];
-            unsafe { (*plane.add(at)).to_f64() }
+            unsafe { (*self.x.add(spot.plane + at)).to_f64() }
         } else {
             self.pool.padding_value
         };
@@ -168,33 +179,31 @@ impl<T: Element> Pass for PoolPass<'_, T> {
         let window = &self.pool.window;
         let output = [window.output(0, self.input[0]), window.output(1, self.input[1])];
         let (input_area, output_area) = (self.input[0] * self.input[1], output[0] * output[1]);
-        let block = K * V::WIDTH;
         let total = self.planes.len() * output_area;
+        let mut spots = [Spot::default(); MAX_BLOCK];
         let mut z = [[0.0; MAX_BLOCK]; MAX_WINDOW];
-        let mut start = 0;
-        while start < total {
-            let length = block.min(total - start);
-            for lane in 0..length {
-                let (plane, within) = ((start + lane) / output_area, (start + lane) % output_area);
+        for start in (0..total).step_by(K * V::WIDTH) {
+            let spots = &mut spots[..(K * V::WIDTH).min(total - start)];
+            for (i, spot) in spots.iter_mut().enumerate() {
+                let (plane, within) = ((start + i) / output_area, (start + i) % output_area);
                 let (row, column) = (within / output[1], within % output[1]);
-                // SAFETY: the plane is one of the caller's.
-                let plane = unsafe { self.x.add((self.planes.start + plane) * input_area) };
-                for i in 0..window.kernel[0] {
-                    for j in 0..window.kernel[1] {
-                        // SAFETY: `gather` stays inside the plane.
-                        z[i * window.kernel[1] + j][lane] = unsafe { self.gather(plane, row, column, i, j) };
-                    }
+                *spot = Spot { plane: (self.planes.start + plane) * input_area, row, column };
+            }
+            for (position, z) in z[..window.len()].iter_mut().enumerate() {
+                let (i, j) = (position / window.kernel[1], position % window.kernel[1]);
+                for (z, spot) in z.iter_mut().zip(&*spots) {
+                    // SAFETY: the plane is one of the caller's.
+                    *z = unsafe { self.gather(*spot, i, j) };
                 }
             }
             let first = self.planes.start * output_area + start;
             // SAFETY: the processor has the instructions, and the outputs are the caller's.
             unsafe {
                 tournament::<V, K>(self.pool.sign.stages(), &mut z, window.len());
-                for (lane, best) in z[0][..length].iter().enumerate() {
-                    *self.y.add(first + lane) = T::from_f64((best - 0.5) / self.pool.scale);
+                for (i, best) in z[0][..spots.len()].iter().enumerate() {
+                    *self.y.add(first + i) = T::from_f64((best - 0.5) / self.pool.scale);
                 }
             }
-            start += length;
         }
     }
 }
@@ -209,8 +218,8 @@ unsafe fn tournament<V: Lanes, const K: usize>(
     while remaining > 1 {
         for pair in 0..remaining / 2 {
             unsafe {
-                let a = load::<V, K>(z[2 * pair].as_ptr());
-                let b = load::<V, K>(z[2 * pair + 1].as_ptr());
+                let a = load::<f64, V, K>(z[2 * pair].as_ptr());
+                let b = load::<f64, V, K>(z[2 * pair + 1].as_ptr());
                 let mut p = a;
                 for k in 0..K {
                     p[k] = a[k].sub(b[k]);
@@ -248,7 +257,8 @@ mod tests {
         let mut y = vec![f64::NAN; planes * outputs];
         let mut outside = 0;
         let range = pool.range();
-        let report = &mut |_: usize, row: &[f64]| outside += row.iter().filter(|x| !(x.abs() <= range)).count();
+        let report =
+            &mut |_: usize, row: &[f64]| outside += row.iter().filter(|x| x.is_nan() || x.abs() > range).count();
         // SAFETY: the lengths are those of the geometry.
         unsafe { pool.run(x.as_ptr(), y.as_mut_ptr(), input, 0..planes, report) };
         (y, outside)

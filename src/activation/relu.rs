@@ -63,43 +63,55 @@ impl<T: Element> Pass for ReluPass<'_, T> {
     #[inline(always)]
     unsafe fn run<V: Lanes, const K: usize>(self) {
         let block = K * V::WIDTH;
-        let mut values = [0.0; MAX_BLOCK];
-        let mut start = 0;
-        while start < self.count {
-            let length = block.min(self.count - start);
-            unsafe {
-                let mut inside = true;
-                for (i, value) in values[..length].iter_mut().enumerate() {
-                    *value = (*self.x.add(start + i)).to_f64();
-                    // Also false for NaN.
-                    inside &= value.abs() <= self.relu.range;
-                }
-                if !inside {
-                    (self.report)(start, std::slice::from_raw_parts(self.x.add(start), length));
-                }
-                relu_block::<V, K>(self.relu, &mut values);
-                for (i, value) in values[..length].iter().enumerate() {
-                    *self.y.add(start + i) = T::from_f64(*value);
-                }
+        let rest = self.count % block;
+        let last = self.count - rest;
+        let outside = &mut |at: usize, length: usize| {
+            // SAFETY: the values are the caller's, and not yet overwritten.
+            (self.report)(at, unsafe { std::slice::from_raw_parts(self.x.add(at), length) });
+        };
+        // SAFETY: whole blocks first; the values left over are padded to a block with zeros, which are inside.
+        unsafe {
+            for start in (0..last).step_by(block) {
+                let (x, y) = (self.x.add(start), self.y.add(start));
+                relu_block::<T, V, K>(self.relu, x, y, || outside(start, block));
             }
-            start += length;
+            if rest > 0 {
+                let mut values = [T::default(); MAX_BLOCK];
+                values[..rest].copy_from_slice(std::slice::from_raw_parts(self.x.add(last), rest));
+                let padded = values.as_mut_ptr();
+                relu_block::<T, V, K>(self.relu, padded, padded, || outside(last, rest));
+                std::ptr::copy_nonoverlapping(padded, self.y.add(last), rest);
+            }
         }
     }
 }
 
-/// One block in place.
+/// One block of K·WIDTH values; `outside` is called before anything is written if one of them is out of range.
 #[inline(always)]
-unsafe fn relu_block<V: Lanes, const K: usize>(relu: &Relu, values: &mut [f64; MAX_BLOCK]) {
+unsafe fn relu_block<T: Element, V: Lanes, const K: usize>(
+    relu: &Relu,
+    x: *const T,
+    y: *mut T,
+    outside: impl FnOnce(),
+) {
     unsafe {
-        let x = load::<V, K>(values.as_ptr());
-        let mut y = term::<V, K>(relu.sign.stages(), &x, 0.0, relu.range);
+        let x = load::<T, V, K>(x);
+        let range = V::splat(relu.range);
+        let mut any_outside = false;
+        for x in x {
+            any_outside |= x.any_outside(range);
+        }
+        if any_outside {
+            outside();
+        }
+        let mut sum = term::<V, K>(relu.sign.stages(), &x, 0.0, relu.range);
         if relu.six {
             let second = term::<V, K>(relu.sign.stages(), &x, SIX, relu.range + SIX);
             for k in 0..K {
-                y[k] = y[k].sub(second[k]);
+                sum[k] = sum[k].sub(second[k]);
             }
         }
-        store(&y, values.as_mut_ptr());
+        store(&sum, y);
     }
 }
 
@@ -148,7 +160,7 @@ mod tests {
         let mut outside = 0;
         let range = relu.range();
         let report = &mut |_: usize, block: &[T]| {
-            outside += block.iter().filter(|x| !(x.to_f64().abs() <= range)).count();
+            outside += block.iter().map(|x| x.to_f64()).filter(|x| x.is_nan() || x.abs() > range).count();
         };
         // SAFETY: both of the same length.
         unsafe { relu.run(x.as_ptr(), y.as_mut_ptr(), x.len(), report) };

@@ -41,10 +41,10 @@ pub struct Arguments {
     #[command(flatten)]
     normalisation: NormalisationOptions,
     /// Evaluate the first N images only
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
     limit: Option<usize>,
     /// Images in one pass through the network
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH, value_parser = positive, allow_negative_numbers = true)]
     batch: usize,
     /// Append the result as a row to this CSV file
     #[arg(long, value_name = "results.csv")]

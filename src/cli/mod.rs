@@ -31,7 +31,7 @@ enum Command {
     #[cfg(feature = "libtorch")]
     Inspect(inspect::Arguments),
     #[cfg(feature = "libtorch")]
-    Eval(eval::Arguments),
+    Eval(Box<eval::Arguments>),
     /// Print the completions of a shell: `polyact completions bash > /etc/bash_completion.d/polyact`
     Completions {
         shell: clap_complete::Shell,

@@ -34,15 +34,15 @@ pub struct Minimax {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RemezError {
     #[error(
-        "the exchange for degree {degree} on [{low}, {high}] did not become level after {exchanges} exchanges at {bits} \
-         bits: error between {lower} and {upper}"
+        "the exchange for degree {degree} on {interval} did not become level after {exchanges} exchanges at {bits} bits: \
+         error between {reached}"
     )]
-    NotLevel { degree: usize, low: String, high: String, exchanges: usize, bits: usize, lower: String, upper: String },
+    NotLevel { degree: usize, interval: String, exchanges: usize, bits: usize, reached: String },
     #[error(
-        "degree {degree} on [{low}, {high}] needs about {bits} bits of precision (at most {MAX_BITS}): its error is \
-         near 2^-{error_bits}; a lower degree here is as good"
+        "degree {degree} on {interval} needs about {bits} bits of precision (at most {MAX_BITS}): its error is near \
+         2^-{error_bits}; a lower degree here is as good"
     )]
-    TooPrecise { degree: usize, low: String, high: String, bits: usize, error_bits: usize },
+    TooPrecise { degree: usize, interval: String, bits: usize, error_bits: usize },
 }
 
 /// The best approximation of 1 on [`low`, `high`], 0 < low < high, by odd polynomials of odd `degree`.
@@ -63,8 +63,7 @@ pub fn minimax_of_one(
     let error_bits = expected_error_bits(n, low, high);
     let mut bits = bits + 8 * n + error_bits;
     if bits > MAX_BITS {
-        let (low, high) = (decimal(low, 6), decimal(high, 6));
-        return Err(RemezError::TooPrecise { degree, low, high, bits, error_bits });
+        return Err(RemezError::TooPrecise { degree, interval: shown(low, high), bits, error_bits });
     }
     loop {
         match exchange(n, &rounded(low, bits), &rounded(high, bits), bits, start) {
@@ -120,13 +119,15 @@ fn exchange(n: usize, low: &Real, high: &Real, bits: usize, start: &[f64]) -> Re
     }
     Err(RemezError::NotLevel {
         degree: 2 * n - 1,
-        low: decimal(low, 6),
-        high: decimal(high, 6),
+        interval: shown(low, high),
         exchanges: MAX_EXCHANGES,
         bits,
-        lower: decimal(&reached.0, 6),
-        upper: decimal(&reached.1, 6),
+        reached: format!("{} and {}", decimal(&reached.0, 6), decimal(&reached.1, 6)),
     })
+}
+
+fn shown(low: &Real, high: &Real) -> String {
+    format!("[{}, {}]", decimal(low, 6), decimal(high, 6))
 }
 
 /// `start`, or the extrema of the Chebyshev polynomial of degree n in u on [a², b²].
@@ -172,7 +173,7 @@ fn levelled(reference: &[Real]) -> Vec<Real> {
 
     // q through the first n points in Newton's form, then expanded into powers of u.
     let signed = |i: usize| {
-        if i % 2 == 0 { Real::ONE - &level } else { Real::ONE + &level }
+        if i.is_multiple_of(2) { Real::ONE - &level } else { Real::ONE + &level }
     };
     let mut newton: Vec<Real> = (0..n).map(|i| signed(i) / &reference[i]).collect();
     for order in 1..n {

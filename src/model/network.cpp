@@ -54,6 +54,19 @@ std::string one_line(const std::exception& error) {
   return text.substr(0, end);
 }
 
+// Whether the end-of-directory record of a zip file is in its last bytes, where a comment of up to 64 KiB may follow it.
+bool has_zip_directory(std::ifstream& file) {
+  constexpr std::streamoff longest = 22 + 65535;
+  file.clear();
+  file.seekg(0, std::ios::end);
+  const std::streamoff size = file.tellg();
+  const std::streamoff length = std::min(size, longest);
+  std::string tail(static_cast<size_t>(length), '\0');
+  file.seekg(size - length);
+  file.read(tail.data(), length);
+  return tail.find("PK\5\6") != std::string::npos;
+}
+
 void check_archive(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw std::runtime_error("cannot be opened: " + std::string(std::strerror(errno)));
@@ -70,7 +83,9 @@ void check_archive(const std::string& path) {
   try {
     reader = std::make_unique<caffe2::serialize::PyTorchStreamReader>(path);
   } catch (const std::exception&) {
-    throw std::runtime_error("is truncated or damaged: the zip directory at its end cannot be read");
+    throw std::runtime_error(
+        has_zip_directory(file) ? "is a zip file, but not a TorchScript archive"
+                                : "is truncated or damaged: the zip directory at its end is missing");
   }
   if (!reader->hasRecord("constants.pkl")) {
     throw std::runtime_error(

@@ -77,6 +77,9 @@ impl Model {
         let text = path
             .to_str()
             .ok_or_else(|| ModelError::Load { path: shown.clone(), reason: "has a name that is not UTF-8".into() })?;
+        if path.is_dir() {
+            return Err(ModelError::Load { path: shown, reason: "is a folder, not a TorchScript archive".into() });
+        }
         let network = bridge::load(text, &on, PREPROCESS)
             .map_err(|error| ModelError::Load { path: shown.clone(), reason: error.what().to_owned() })?;
         let sha256 = crate::digest::of_file(path).map_err(|source| ModelError::Read { path: shown.clone(), source })?;

@@ -1,0 +1,273 @@
+//! The built program as users and scripts drive it, on real files: results, reproducibility, and everything that can be
+//! wrong with what it is given.
+#![cfg(feature = "libtorch")]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{polyact, polyact_succeeds, python, text, weights};
+
+/// A dataset of IDX files with a given header and content.
+fn dataset(folder: &Path, sizes: &[u32], labels: &[u8]) -> PathBuf {
+    fs::create_dir_all(folder).unwrap();
+    let idx = |sizes: &[u32], bytes: Vec<u8>| {
+        let mut file = vec![0, 0, 8, sizes.len() as u8];
+        sizes.iter().for_each(|size| file.extend(size.to_be_bytes()));
+        file.extend(bytes);
+        file
+    };
+    let count = sizes.iter().product::<u32>();
+    fs::write(folder.join("x-images-idx3-ubyte"), idx(sizes, (0..count).map(|i| (i * 7) as u8).collect())).unwrap();
+    fs::write(folder.join("x-labels-idx1-ubyte"), idx(&[labels.len() as u32], labels.to_vec())).unwrap();
+    folder.to_owned()
+}
+
+fn rows(path: &Path) -> Vec<Vec<String>> {
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
+}
+
+/// The columns that time and the batch have no say in.
+fn reproducible(row: &[String]) -> Vec<String> {
+    let timing = ["max_logit_error", "seconds", "images_per_second", "batch", "seconds_exact"];
+    let kept = polyact::report::COLUMNS.iter().zip(row).filter(|(name, _)| !timing.contains(name));
+    kept.map(|(_, value)| value.clone()).collect()
+}
+
+fn column(row: &[String], name: &str) -> String {
+    row[polyact::report::COLUMNS.iter().position(|&column| column == name).unwrap()].clone()
+}
+
+/// Exit code and the one line on stderr.
+fn fails(arguments: &[&str], code: i32, part: &str) {
+    let output = polyact(arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "polyact {arguments:?}: {stderr}");
+    assert!(stderr.contains(part), "polyact {arguments:?}: expected `{part}` in: {stderr}");
+    assert!(!stderr.contains("panicked") && !stderr.contains("backtrace"), "{stderr}");
+    if code == 1 {
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn paper_14_keeps_the_bundled_models_and_paper_6_does_not() {
+    for model in ["resnet20-fashion.pt", "vgg-fashion.pt"] {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("results.csv");
+        for relu in ["paper:14", "paper:6"] {
+            let model = weights(model);
+            let common = ["eval", "--model", text(&model), "--relu-range", "32", "--quiet", "--out", text(&out)];
+            polyact_succeeds(&[common.as_slice(), &["--relu", relu]].concat());
+        }
+        let rows = rows(&out);
+        let number = |row: usize, name: &str| column(&rows[row], name).parse::<f64>().unwrap();
+        assert!(number(0, "top1_exact") >= 92.0, "{model}");
+        assert!(number(0, "top1_diff").abs() <= 0.1, "{model}: {:?}", rows[0]);
+        assert!(number(0, "agreement") >= 99.5, "{model}: {:?}", rows[0]);
+        assert_eq!(number(0, "overflow_values"), 0.0, "{model}");
+        assert_eq!(number(0, "images"), 10_000.0);
+        assert!(number(1, "agreement") < 95.0, "{model}: paper:6 must visibly fail: {:?}", rows[1]);
+    }
+}
+
+#[test]
+fn a_row_does_not_depend_on_batch_threads_or_repetition() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("results.csv");
+    for model in ["resnet20-fashion.pt", "vgg-fashion.pt"] {
+        let model = weights(model);
+        for (batch, threads) in [("64", "2"), ("64", "2"), ("1", "1"), ("256", "1"), ("256", "2"), ("7", "2")] {
+            let arguments = ["--batch", batch, "--threads", threads, "--limit", "600", "--relu", "paper:9"];
+            let common = ["eval", "--model", text(&model), "--relu-range", "32", "--quiet", "--out", text(&out)];
+            polyact_succeeds(&[common.as_slice(), &arguments].concat());
+        }
+    }
+    let rows = rows(&out);
+    for rows in rows.chunks(6) {
+        for row in rows {
+            assert_eq!(reproducible(row), reproducible(&rows[0]));
+        }
+        // The same batch and threads give the same bits.
+        assert_eq!(column(&rows[0], "max_logit_error"), column(&rows[1], "max_logit_error"));
+    }
+}
+
+#[test]
+fn values_outside_the_range_are_told_with_site_and_image() {
+    let vgg = weights("vgg-fashion.pt");
+    let arguments = ["eval", "--model", text(&vgg), "--relu-range", "2", "--limit", "100"];
+    let table = polyact_succeeds(&arguments);
+    assert!(table.contains("left their range") && table.contains("features.2"), "{table}");
+    let json = polyact_succeeds(&[arguments.as_slice(), &["--json"]].concat());
+    let row: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(row["overflow_values"].as_u64() > Some(0) && row["overflow_images"].as_u64() > Some(0), "{json}");
+    assert!(row["overflow_site"].as_str().unwrap().starts_with("features."), "{json}");
+}
+
+#[test]
+fn exact_everywhere_changes_nothing() {
+    let vgg = weights("vgg-fashion.pt");
+    let json = polyact_succeeds(&["eval", "--model", text(&vgg), "--relu", "exact", "--limit", "200", "--json"]);
+    let row: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(row["agreement"], "100.000");
+    assert_eq!(row["max_logit_error"], "0.000e0");
+    assert!(row["relu_range"].is_null() && row["depth"].is_null());
+}
+
+#[test]
+fn plain_and_gzipped_and_named_files_are_the_same_dataset() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = common::root().join("datasets/fashion-mnist");
+    let digest = |dataset: &Path| {
+        let vgg = weights("vgg-fashion.pt");
+        let common = ["eval", "--model", text(&vgg), "--relu", "exact", "--limit", "10", "--json"];
+        let json = polyact_succeeds(&[common.as_slice(), &["--dataset", text(dataset)]].concat());
+        serde_json::from_str::<serde_json::Value>(&json).unwrap()["dataset_sha256"].as_str().unwrap().to_owned()
+    };
+    let expected = digest(Path::new("bundled"));
+    assert_eq!(digest(&source), expected);
+    for name in ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
+        let packed = fs::read(source.join(format!("{name}.gz"))).unwrap();
+        let mut plain = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed.as_slice()), &mut plain).unwrap();
+        fs::write(folder.path().join(name), plain).unwrap();
+    }
+    assert_eq!(digest(&folder.path().join("t10k-images-idx3-ubyte")), expected);
+}
+
+#[test]
+fn bad_models_datasets_and_paths_end_in_one_line_and_code_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    python("small_archives.py", &[&path("")]);
+    let vgg = weights("vgg-fashion.pt");
+    let vgg = text(&vgg);
+    let with_model =
+        |model: &str| vec!["eval".to_owned(), "--model".into(), model.into(), "--relu-range".into(), "9".into()];
+    let check = |arguments: Vec<String>, more: &[&str], part: &str| {
+        let all: Vec<&str> = arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        fails(&all, 1, part);
+    };
+    check(with_model(&path("missing.pt")), &[], "missing.pt cannot be opened");
+    check(with_model(&path("truncated.pt")), &[], "truncated.pt is truncated or damaged");
+    check(with_model(&path("state_dict.pt")), &[], "state_dict");
+    check(
+        with_model(&path("ConvolutionalOutput.pt")),
+        &["--dataset", text(&dataset(&folder.path().join("rgb"), &[2, 3, 12, 12], &[0, 1]))],
+        "[2, 6, 12, 12]",
+    );
+
+    let small = folder.path().join("small");
+    let with_data = |labels: &[u8]| path_text(&dataset(&small, &[3, 28, 28], labels));
+    check(
+        with_model(vgg),
+        &["--dataset", &with_data(&[0, 10, 1])],
+        "image 1 has the label 10, but the model has 10 classes",
+    );
+    check(with_model(vgg), &["--dataset", &with_data(&[0, 1])], "2 labels for 3 images");
+    check(with_model(vgg), &["--dataset", &path("nowhere")], "nowhere");
+    fs::create_dir(path("hollow")).unwrap();
+    check(with_model(vgg), &["--dataset", &path("hollow")], "no IDX images found");
+    let gz = folder.path().join("gz");
+    fs::create_dir(&gz).unwrap();
+    let source = common::root().join("datasets/fashion-mnist");
+    let whole = fs::read(source.join("t10k-images-idx3-ubyte.gz")).unwrap();
+    fs::write(gz.join("t10k-images-idx3-ubyte.gz"), &whole[..whole.len() / 2]).unwrap();
+    check(with_model(vgg), &["--dataset", &path("gz")], "its labels are missing");
+    fs::copy(source.join("t10k-labels-idx1-ubyte.gz"), gz.join("t10k-labels-idx1-ubyte.gz")).unwrap();
+    check(with_model(vgg), &["--dataset", &path("gz")], "gzip data are damaged or cut short");
+
+    check(with_model(vgg), &["--out", &path("no/such/folder/results.csv")], "--out");
+    fs::write(path("notes.csv"), "a,b\n1,2\n").unwrap();
+    check(with_model(vgg), &["--out", &path("notes.csv")], "is no results file");
+    fails(&["design", "--degrees", "3", "--out", &path("no/such/folder/d.json")], 1, "--out");
+}
+
+fn path_text(path: &Path) -> String {
+    text(path).to_owned()
+}
+
+#[test]
+fn bad_usage_is_told_with_what_is_allowed_and_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    python("small_archives.py", &[text(folder.path())]);
+    let no_site = folder.path().join("NoSite.pt");
+    let rgb = dataset(&folder.path().join("rgb"), &[2, 3, 12, 12], &[0, 1]);
+    let vgg = weights("vgg-fashion.pt");
+    let eval = ["eval", "--model", text(&vgg)];
+    let with = |more: &[&'static str]| [eval.as_slice(), more].concat();
+    fails(&with(&[]), 2, "--relu-range is needed");
+    fails(&with(&["--relu", "exact", "--maxpool", "paper:14"]), 2, "--maxpool-range is needed");
+    fails(&with(&["--relu", "tanh"]), 2, "`minimax:15,27,29`");
+    fails(&with(&["--relu", "paper:15"]), 2, "4 to 14");
+    fails(&with(&["--relu", "minimax:15,28"]), 2, "degree 28 is even");
+    fails(&with(&["--relu", "minimax:15@2"]), 2, "epsilon");
+    for range in ["0", "-3", "nan", "inf", "wide"] {
+        let arguments = [eval.as_slice(), &["--relu-range", range]].concat();
+        fails(&arguments, 2, "is no range");
+    }
+    fails(&with(&["--relu-range", "9", "--batch", "0"]), 2, "positive whole number");
+    fails(&with(&["--relu-range", "9", "--limit", "-1"]), 2, "--limit");
+    fails(&with(&["--relu-range", "9", "--device", "tpu"]), 2, "expected cpu, cuda or cuda:N");
+    fails(&with(&["--relu-range", "9", "--std", "0"]), 2, "--std: 0 is not positive");
+    fails(&with(&["--relu-range", "9", "--mean", "1,2"]), 2, "--mean: 2 values for 1 channels");
+    fails(&with(&["--relu-range", "9", "--input-size", "28x28"]), 2, "3x224x224");
+    fails(
+        &[with(&["--relu-range", "9"]).as_slice(), &["--dataset", text(&rgb)]].concat(),
+        2,
+        "the model takes 1x28x28",
+    );
+    let no_site = ["eval", "--model", text(&no_site), "--relu-range", "9", "--dataset", text(&rgb)];
+    fails(&no_site, 2, "has no ReLU and no max-pool");
+    fails(&["inspect", "--model", no_site[2], "--input-size", "1x12x12"], 1, "[1, 1, 12, 12]");
+    fails(&["design"], 2, "--degrees");
+    fails(&["design", "--degrees", "15,28"], 2, "degree 28 is even");
+    fails(&["design", "--degrees", "15", "--epsilon", "1.5"], 2, "epsilon");
+    fails(&["design", "--degrees", "15", "--precision", "1"], 2, "--precision");
+    fails(&["design", "--alpha", "3"], 2, "4 to 14");
+    if !tch::Cuda::is_available() {
+        fails(&with(&["--relu-range", "9", "--device", "cuda"]), 2, "--device cuda:0");
+    }
+}
+
+#[test]
+fn rows_that_were_there_survive_a_run_that_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("results.csv");
+    let vgg = weights("vgg-fashion.pt");
+    let good = ["eval", "--model", text(&vgg), "--relu-range", "20", "--limit", "20", "--quiet", "--out", text(&out)];
+    polyact_succeeds(&good);
+    let before = fs::read(&out).unwrap();
+    let bad = dataset(&folder.path().join("bad"), &[30, 28, 28], &[11; 30]);
+    fails(&[good.as_slice(), &["--dataset", text(&bad)]].concat(), 1, "label 11");
+    assert_eq!(fs::read(&out).unwrap(), before);
+}
+
+#[test]
+fn inspect_lists_sites_as_table_and_as_json() {
+    let vgg = weights("vgg-fashion.pt");
+    let table = polyact_succeeds(&["inspect", "--model", text(&vgg)]);
+    assert!(table.contains("features.6") && table.contains("2x2 stride 2") && table.contains("24x28x28"), "{table}");
+    let json: serde_json::Value =
+        serde_json::from_str(&polyact_succeeds(&["inspect", "--model", text(&vgg), "--json"])).unwrap();
+    assert_eq!(json["totals"]["maxpool"], 4);
+    assert_eq!(json["sites"][0]["elements"], 24 * 28 * 28);
+}
+
+#[test]
+fn output_into_a_closed_pipe_is_no_error() {
+    use std::process::{Command, Stdio};
+    let mut child = Command::new(env!("CARGO_BIN_EXE_polyact"))
+        .args(["design", "--degrees", "63,63", "--epsilon", "0.01", "--format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
