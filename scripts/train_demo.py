@@ -66,7 +66,7 @@ class ResNet20(nn.Module):
 
 
 class NarrowVgg(nn.Module):
-    """VGG with batch norm, an eighth as wide as VGG-16 at its narrowest, and four max-pools: 28, 14, 7, 3, 1."""
+    """VGG with batch norm, 24 to 128 channels, and four max-pools: 28, 14, 7, 3, 1."""
 
     def __init__(self):
         super().__init__()

@@ -60,7 +60,7 @@ fn paper_14_keeps_the_bundled_models_and_paper_6_does_not() {
         let out = folder.path().join("results.csv");
         for relu in ["paper:14", "paper:6"] {
             let model = weights(model);
-            let common = ["eval", "--model", text(&model), "--relu-range", "32", "--quiet", "--out", text(&out)];
+            let common = ["eval", "--model", text(&model), "--relu-range", "16", "--quiet", "--out", text(&out)];
             polyact_succeeds(&[common.as_slice(), &["--relu", relu]].concat());
         }
         let rows = rows(&out);
@@ -82,7 +82,7 @@ fn a_row_does_not_depend_on_batch_threads_or_repetition() {
         let model = weights(model);
         for (batch, threads) in [("64", "2"), ("64", "2"), ("1", "1"), ("256", "1"), ("256", "2"), ("7", "2")] {
             let arguments = ["--batch", batch, "--threads", threads, "--limit", "600", "--relu", "paper:9"];
-            let common = ["eval", "--model", text(&model), "--relu-range", "32", "--quiet", "--out", text(&out)];
+            let common = ["eval", "--model", text(&model), "--relu-range", "16", "--quiet", "--out", text(&out)];
             polyact_succeeds(&[common.as_slice(), &arguments].concat());
         }
     }

@@ -1,10 +1,11 @@
 //! `polyact eval`: exact against approximate accuracy of a model on a dataset.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use tch::Device;
 
 use super::options::{InputOptions, ModelOptions, NormalisationOptions};
@@ -58,13 +59,13 @@ pub struct Arguments {
 }
 
 const EXAMPLES: &str = "Examples:
-  polyact eval --model weights/resnet20-fashion.pt --relu-range 20
-  polyact eval --model weights/vgg-fashion.pt --relu minimax:15,27,29 --relu-range 20 --maxpool exact --out results.csv
+  polyact eval --model weights/resnet20-fashion.pt --relu-range 16
+  polyact eval --model weights/vgg-fashion.pt --relu minimax:15,27,29 --relu-range 16 --out r.csv
   polyact eval --model my.pt --dataset data/mnist --relu paper:12 --relu-range 50 --limit 1000
 
-A bound holds for all sites of its kind. Inputs beyond it are counted, never clipped: the polynomials blow up there, as
-they would under encryption. ReLU6 is ReLU(x) - ReLU(x-6), the second with the bound B+6.
-The columns of the CSV file are explained in the README.";
+A range is the bound of all sites of its kind. Inputs beyond it are counted and never clipped: there
+the polynomials blow up, as they would under encryption. ReLU6 is ReLU(x) - ReLU(x-6), and the range
+of its second ReLU is B+6. The README explains the columns of the CSV file.";
 
 fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "expected a positive whole number".to_owned())
@@ -174,10 +175,15 @@ fn warn(model: &Model) {
 fn progress_bar(images: usize, quiet: bool) -> ProgressBar {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(Some(images as u64), target);
-    let style = "{bar:30} {pos}/{len} images  {per_sec:>12}  {eta:>4} left  {msg}";
-    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} images  {rate}  {eta} left  {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate));
     bar.enable_steady_tick(Duration::from_millis(250));
     bar
+}
+
+/// A failed write ends the bar's line early, and no more.
+fn rate(state: &ProgressState, text: &mut dyn Write) {
+    let _ = write!(text, "{:.1} images/s", state.per_sec());
 }
 
 fn row(arguments: &Arguments, plan: &Plan, model: &Model, dataset: &Dataset, evaluation: &Evaluation) -> Row {

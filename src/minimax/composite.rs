@@ -208,3 +208,103 @@ impl Composite {
         (Real::ONE - self.sign(&x)) * x / Real::from(2u8)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::minimax::{ALPHAS, paper_set};
+
+    fn at(degrees: &[u32], epsilon: f64) -> Composite {
+        Composite::design(degrees, &Epsilon::Given(epsilon), DEFAULT_BITS).unwrap()
+    }
+
+    /// Worst |ReLU − (x + x·p(x))/2| over a fine grid of [−1, 1], in f64 away from the design's own search.
+    fn measured_relu_error(composite: &Composite) -> f64 {
+        let stages = composite.coefficients();
+        let p =
+            |x: f64| stages.iter().fold(x, |y, c| c.iter().rev().fold(0.0, |sum: f64, &c| sum.mul_add(y * y, c)) * y);
+        let linear = (-20_000..=20_000).map(|i| f64::from(i) / 20_000.0);
+        let logarithmic = (0..20_000).map(|i| (-20.0 * f64::from(i) / 20_000.0).exp2());
+        linear.chain(logarithmic).map(|x| (x.max(0.0) - (x + x * p(x)) / 2.0).abs()).fold(0.0, f64::max)
+    }
+
+    /// A 400-bit Remez gave these for the published degrees and interval of α = 14; see also tests/minimax.rs.
+    #[test]
+    fn alpha_14_has_the_known_errors_and_slope() {
+        let composite = at(&[15, 27, 29], 17.0 / 16384.0);
+        let tau: Vec<f64> = composite.stages.iter().map(|stage| to_f64(&stage.minimax.error)).collect();
+        assert!(
+            (tau[0] - 0.974).abs() < 5e-4 && (tau[1] - 0.571).abs() < 5e-4 && (tau[2] - 7.6992393e-5).abs() < 1e-12
+        );
+        assert!((composite.coefficients()[0][0] - 24.905).abs() < 5e-4);
+    }
+
+    #[test]
+    fn every_published_set_keeps_its_bound_and_has_its_cost() {
+        let published =
+            [(4, 4), (5, 8), (6, 8), (7, 11), (8, 14), (9, 17), (11, 18), (12, 21), (13, 24), (14, 27), (15, 30)];
+        for (alpha, (depth, multiplications)) in ALPHAS.zip(published) {
+            let set = paper_set(alpha).unwrap();
+            let composite = at(set.degrees, set.epsilon);
+            let (claimed, measured) = (to_f64(&composite.relu_error), measured_relu_error(&composite));
+            assert!(claimed <= 2f64.powi(-(alpha as i32)), "alpha {alpha}: {claimed}");
+            assert!(
+                measured <= claimed * (1.0 + 1e-9) && measured >= claimed * 0.99,
+                "alpha {alpha}: {measured} {claimed}"
+            );
+            assert_eq!(composite.relu_cost(), Cost { depth, multiplications }, "alpha {alpha}");
+        }
+    }
+
+    #[test]
+    fn the_best_epsilon_is_a_minimum() {
+        for degrees in [vec![5], vec![7, 7], vec![15, 27, 29], vec![3, 5, 7, 9, 11]] {
+            let best = Composite::design(&degrees, &Epsilon::Best, DEFAULT_BITS).unwrap();
+            for factor in [0.9, 0.999, 1.001, 1.1] {
+                let neighbour = at(&degrees, best.epsilon * factor);
+                assert!(neighbour.relu_error > best.relu_error, "{degrees:?} at {factor}");
+            }
+            let (inner, outer) = (to_f64(&best.error_below_epsilon()), to_f64(&best.error_above_epsilon()));
+            assert!((inner / outer - 1.0).abs() < 1e-9);
+        }
+    }
+
+    /// What more bits would give, rounded to f64, differs in no more than the last bit.
+    #[test]
+    fn coefficients_are_right_to_the_last_bits() {
+        for degrees in [vec![15, 27, 29], vec![63, 63], vec![7, 15, 31, 63]] {
+            let coarse = Composite::design(&degrees, &Epsilon::Given(0.001), 64).unwrap().coefficients();
+            let fine = Composite::design(&degrees, &Epsilon::Given(0.001), 1024).unwrap().coefficients();
+            for (a, b) in coarse.iter().flatten().zip(fine.iter().flatten()) {
+                assert!((a - b).abs() <= f64::EPSILON * b.abs(), "{degrees:?}: {a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn high_degrees_many_stages_and_small_epsilon_are_designed() {
+        for (degrees, power) in [(vec![63, 63], -20), (vec![63; 5], -20), (vec![3; 5], -20), (vec![31, 63, 15], -12)] {
+            let composite = at(&degrees, 2f64.powi(power));
+            for stage in &composite.stages {
+                let unevenness = (&stage.minimax.error - &stage.minimax.lower_bound) / &stage.minimax.error;
+                assert!(to_f64(&unevenness) <= 1e-12, "{degrees:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        let error = |degrees: &[u32], epsilon: f64, bits| {
+            Composite::design(degrees, &Epsilon::Given(epsilon), bits).unwrap_err().to_string()
+        };
+        assert!(error(&[15, 28], 0.1, 256).contains("degree 28 is even"));
+        assert!(error(&[1], 0.1, 256).contains("degree 1 "));
+        assert!(error(&[129], 0.1, 256).contains("degree 129 "));
+        assert!(error(&[], 0.1, 256).contains("0 stages"));
+        assert!(error(&[3], 1.0, 256).contains("epsilon 1 "));
+        assert!(error(&[3], f64::NAN, 256).contains("epsilon NaN"));
+        assert!(error(&[3], 0.1, 8).contains("8 bits"));
+        let deep = error(&[127; 8], 0.5, 256);
+        assert!(deep.starts_with("stage ") && deep.contains("degree 127"), "{deep}");
+    }
+}

@@ -284,3 +284,73 @@ fn root(slope: &[Real], curvature: &[Real], mut left: Real, mut right: Real, gue
         u = next;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn designed(degree: usize, low: f64, high: f64) -> Minimax {
+        minimax_of_one(degree, &real(low, 256), &real(high, 256), 256, &[]).unwrap()
+    }
+
+    /// The best line through 0 for 1 on [a, b] is 2x/(a+b), with error (b−a)/(b+a).
+    #[test]
+    fn degree_one_is_the_known_line() {
+        let line = designed(1, 0.25, 1.0);
+        assert!((to_f64(&line.coefficients[0]) - 1.6).abs() < 1e-15);
+        assert!((to_f64(&line.error) - 0.6).abs() < 1e-15);
+    }
+
+    /// On a narrow interval the error is that of Taylor's n-th term spread by Chebyshev's polynomial: with
+    /// h the half width in u, about 2·(h/2)^n·|binomial(−1/2, n)|, here 2·1e-9^32·0.0993.
+    #[test]
+    fn tiny_errors_get_the_bits_they_need() {
+        let tiny = designed(63, 1.0 - 1e-9, 1.0 + 1e-9);
+        assert!((to_f64(&tiny.error) / 1.987e-289 - 1.0).abs() < 1e-3, "{}", decimal(&tiny.error, 6));
+        assert!(to_f64(&((&tiny.error - &tiny.lower_bound) / &tiny.error)) < 1e-12);
+    }
+
+    #[test]
+    fn what_needs_too_many_bits_is_refused_with_degree_and_interval() {
+        let width = power_of_two(-10_000, 12_000);
+        let (low, high) = (Real::ONE - &width, Real::ONE + &width);
+        let error = minimax_of_one(63, &low, &high, 256, &[]).unwrap_err().to_string();
+        assert!(error.contains("degree 63") && error.contains("bits of precision"), "{error}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Chebyshev's theorem: n+1 alternating extrema of equal size, and nothing larger between them.
+        #[test]
+        fn the_error_equioscillates(n in 1usize..=16, low in -20f64..-0.2) {
+            let (low, high) = (low.exp2(), 1.0);
+            let found = designed(2 * n - 1, low, high);
+            prop_assert_eq!(found.extrema.len(), n + 1);
+            let level = to_f64(&((&found.error - &found.lower_bound) / &found.error));
+            prop_assert!((0.0..1e-12).contains(&level), "{}", level);
+            let error = |x: &Real| Real::ONE - odd(&found.coefficients, x);
+            for (i, x) in found.extrema.iter().enumerate() {
+                prop_assert_eq!(is_negative(&error(x)), i % 2 == 1);
+            }
+            let slack = &found.error * real(1e-12, 256);
+            for step in 0..=500 {
+                let x = real(low + (high - low) * f64::from(step) / 500.0, 256);
+                prop_assert!(abs(&error(&x)) <= &found.error + &slack);
+            }
+        }
+
+        /// p on [a, b] and p(·/s) on [s·a, s·b] are the same approximation.
+        #[test]
+        fn scaling_the_interval_scales_the_polynomial(n in 1usize..=8, low in 0.01f64..0.9, power in -6i32..=6) {
+            let scale = 2f64.powi(power);
+            let (one, other) = (designed(2 * n - 1, low, 1.0), designed(2 * n - 1, low * scale, scale));
+            prop_assert!((to_f64(&one.error) - to_f64(&other.error)).abs() <= 1e-15 * to_f64(&one.error));
+            for (j, (a, b)) in one.coefficients.iter().zip(&other.coefficients).enumerate() {
+                let back = to_f64(b) * scale.powi(2 * j as i32 + 1);
+                prop_assert!((to_f64(a) - back).abs() <= 1e-14 * back.abs());
+            }
+        }
+    }
+}

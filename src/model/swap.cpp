@@ -31,7 +31,7 @@ const std::unordered_set<std::string_view> polynomial = {
     "aten::transpose", "aten::transpose_", "aten::movedim", "aten::contiguous", "aten::clone", "aten::detach",
     "aten::squeeze", "aten::squeeze_", "aten::unsqueeze", "aten::unsqueeze_", "aten::select", "aten::slice",
     "aten::narrow", "aten::index_select", "aten::gather", "aten::roll", "aten::flip", "aten::expand",
-    "aten::expand_as", "aten::repeat", "aten::constant_pad_nd", "aten::channel_shuffle", "aten::pixel_shuffle",
+    "aten::expand_as", "aten::repeat", "aten::constant_pad_nd", "aten::pad", "aten::reflection_pad2d", "aten::replication_pad2d", "aten::channel_shuffle", "aten::pixel_shuffle",
     "aten::upsample_nearest2d", "aten::upsample_bilinear2d", "aten::to", "aten::type_as", "aten::alias",
     "aten::lift_fresh", "aten::zeros", "aten::zeros_like", "aten::ones", "aten::ones_like", "aten::full",
     "aten::empty", "aten::new_zeros", "aten::copy_", "polyact::site", "polyact::site_"};
