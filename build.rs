@@ -1,4 +1,4 @@
-//! Builds the bridge to libtorch's C++ and links libtorch whole, with a run path, so that the binary needs no
+//! Builds the bridges to libtorch's C++ and to libjpeg, and links libtorch whole, with a run path, so that the binary needs no
 //! environment variable. Without the feature `libtorch` there is nothing to do.
 
 fn main() {
@@ -19,6 +19,17 @@ mod libtorch {
         let lib = PathBuf::from(std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys names libtorch's folder"));
         let include = lib.parent().expect("libtorch/lib has a parent").join("include");
         check_version(&include);
+
+        let jpeg = std::env::var("DEP_TURBOJPEG_INCLUDE").expect("turbojpeg-sys names its headers' folder");
+        cxx_build::bridge("src/dataset/picture/jpeg.rs")
+            .file("src/dataset/picture/jpeg.cpp")
+            .std("c++17")
+            .flag("-isystem")
+            .flag(jpeg)
+            .compile("polyact_picture");
+        for file in ["jpeg.rs", "jpeg.h", "jpeg.cpp"] {
+            println!("cargo:rerun-if-changed=src/dataset/picture/{file}");
+        }
 
         cxx_build::bridge("src/model/bridge.rs")
             .files(["src/model/network.cpp", "src/model/swap.cpp"])

@@ -22,11 +22,19 @@ pub fn of_file(path: &Path) -> std::io::Result<String> {
     }
 }
 
-/// SHA-256 of the parts one after the other, in hexadecimal.
-pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+/// SHA-256 of some bytes.
+pub fn of_bytes(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// SHA-256 over labelled images, in hexadecimal, whatever their order: of their sorted digests, each followed by its
+/// label.
+pub fn of_images(mut images: Vec<([u8; 32], u32)>) -> String {
+    images.sort_unstable();
     let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update(part);
+    for (sha256, label) in images {
+        hasher.update(sha256);
+        hasher.update(label.to_le_bytes());
     }
     hexadecimal(hasher)
 }
@@ -43,6 +51,14 @@ mod tests {
     #[test]
     fn digest_of_abc_is_the_published_one() {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(of_parts([b"a".as_slice(), b"bc"]), expected);
+        let digits: String = of_bytes(b"abc").iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digits, expected);
+    }
+
+    #[test]
+    fn digest_of_images_does_not_depend_on_their_order_but_on_their_labels() {
+        let (a, b) = (of_bytes(b"a"), of_bytes(b"b"));
+        assert_eq!(of_images(vec![(a, 1), (b, 2)]), of_images(vec![(b, 2), (a, 1)]));
+        assert_ne!(of_images(vec![(a, 1), (b, 2)]), of_images(vec![(a, 2), (b, 1)]));
     }
 }

@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{polyact, polyact_succeeds, python, text, weights};
+use common::{column, fails, polyact_succeeds, python, reproducible, rows, text, weights};
 
 /// A dataset of IDX files with a given header and content.
 fn dataset(folder: &Path, sizes: &[u32], labels: &[u8]) -> PathBuf {
@@ -22,35 +22,6 @@ fn dataset(folder: &Path, sizes: &[u32], labels: &[u8]) -> PathBuf {
     fs::write(folder.join("x-images-idx3-ubyte"), idx(sizes, (0..count).map(|i| (i * 7) as u8).collect())).unwrap();
     fs::write(folder.join("x-labels-idx1-ubyte"), idx(&[labels.len() as u32], labels.to_vec())).unwrap();
     folder.to_owned()
-}
-
-fn rows(path: &Path) -> Vec<Vec<String>> {
-    let mut reader = csv::Reader::from_path(path).unwrap();
-    reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
-}
-
-/// The columns that time and the batch have no say in.
-fn reproducible(row: &[String]) -> Vec<String> {
-    let timing = ["max_logit_error", "seconds", "images_per_second", "batch", "seconds_exact"];
-    let kept = polyact::report::COLUMNS.iter().zip(row).filter(|(name, _)| !timing.contains(name));
-    kept.map(|(_, value)| value.clone()).collect()
-}
-
-fn column(row: &[String], name: &str) -> String {
-    row[polyact::report::COLUMNS.iter().position(|&column| column == name).unwrap()].clone()
-}
-
-/// Exit code and the one line on stderr.
-fn fails(arguments: &[&str], code: i32, part: &str) {
-    let output = polyact(arguments);
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "polyact {arguments:?}: {stderr}");
-    assert!(stderr.contains(part), "polyact {arguments:?}: expected `{part}` in: {stderr}");
-    assert!(!stderr.contains("panicked") && !stderr.contains("backtrace"), "{stderr}");
-    if code == 1 {
-        assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    }
-    assert!(output.stdout.is_empty());
 }
 
 #[test]
@@ -171,7 +142,7 @@ fn bad_models_datasets_and_paths_end_in_one_line_and_code_1() {
     check(with_model(vgg), &["--dataset", &with_data(&[0, 1])], "2 labels for 3 images");
     check(with_model(vgg), &["--dataset", &path("nowhere")], "nowhere");
     fs::create_dir(path("hollow")).unwrap();
-    check(with_model(vgg), &["--dataset", &path("hollow")], "no IDX images found");
+    check(with_model(vgg), &["--dataset", &path("hollow")], "no known layout");
     let gz = folder.path().join("gz");
     fs::create_dir(&gz).unwrap();
     let source = common::root().join("datasets/fashion-mnist");

@@ -1,20 +1,21 @@
 //! `polyact eval`: exact against approximate accuracy of a model on a dataset.
 
-use std::fmt::Write;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use tch::Device;
 
-use super::options::{InputOptions, ModelOptions, NormalisationOptions};
+use super::options::{ModelOptions, PreparationOptions, ReadingOptions};
+use super::substitution::SubstitutionOptions;
+use super::summary::Summary;
 use super::{Failure, print};
-use crate::activation::{Sign, Spec, check_range};
 use crate::dataset::{BUNDLED, Dataset};
-use crate::evaluation::{DEFAULT_BATCH, Evaluation, Score, evaluate};
-use crate::model::{Model, SiteKind, Sites};
-use crate::report::{Align, Results, Row, table};
+use crate::evaluation::{Evaluation, Observer, Prediction, Scope, Score, evaluate};
+use crate::model::Model;
+use crate::report::{Results, Row};
 
 /// Compare a model's exact accuracy with the one it keeps when its ReLUs and max-pools are polynomials
 #[derive(Debug, Args)]
@@ -22,152 +23,204 @@ use crate::report::{Align, Results, Row, table};
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
-    /// Folder of IDX files, an IDX file of images, or `bundled`: the 10,000 test images of Fashion-MNIST
+    /// Class folders, a folder or tar archive of images with --labels, IDX, binary CIFAR, or `bundled`: the 10,000 test
+    /// images of Fashion-MNIST
     #[arg(long, value_name = "D", default_value = BUNDLED)]
     dataset: PathBuf,
-    /// What stands in for ReLU: exact, paper:4 to paper:14, minimax:D,D,… or minimax:D,D,…@EPSILON
-    #[arg(long, value_name = "SPEC", default_value = "paper:14")]
-    relu: Spec,
-    /// What stands in for max-pooling, in the same form [default: what stands in for ReLU]
-    #[arg(long, value_name = "SPEC")]
-    maxpool: Option<Spec>,
-    /// Bound B of the absolute inputs of every ReLU; needed unless ReLU is exact
-    #[arg(long, value_name = "B", value_parser = check_range, allow_negative_numbers = true)]
-    relu_range: Option<f64>,
-    /// Bound B of the absolute inputs of every max-pool [default: the one of ReLU]
-    #[arg(long, value_name = "B", value_parser = check_range, allow_negative_numbers = true)]
-    maxpool_range: Option<f64>,
     #[command(flatten)]
-    input: InputOptions,
+    reading: ReadingOptions,
     #[command(flatten)]
-    normalisation: NormalisationOptions,
-    /// Evaluate the first N images only
-    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
-    limit: Option<usize>,
-    /// Images in one pass through the network
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH, value_parser = positive, allow_negative_numbers = true)]
-    batch: usize,
-    /// Append the result as a row to this CSV file
-    #[arg(long, value_name = "results.csv")]
-    out: Option<PathBuf>,
+    substitution: SubstitutionOptions,
+    #[command(flatten)]
+    preparation: PreparationOptions,
+    #[command(flatten)]
+    output: OutputOptions,
     /// Print the row as JSON instead of a table
     #[arg(long)]
     json: bool,
+}
+
+/// Where results go.
+#[derive(Debug, Args)]
+pub(super) struct OutputOptions {
+    /// Append the result as a row to this CSV file
+    #[arg(long, value_name = "results.csv")]
+    pub out: Option<PathBuf>,
+    /// Write a line an image to this CSV file: position, name, label, exact and approximate class, margin of the exact
+    #[arg(long, value_name = "FILE")]
+    pub predictions: Option<PathBuf>,
+    /// Write a line a class to this CSV file: images, exact and approximate accuracy
+    #[arg(long, value_name = "FILE")]
+    pub per_class: Option<PathBuf>,
     /// No progress bar, no warnings
     #[arg(long)]
-    quiet: bool,
+    pub quiet: bool,
 }
 
 const EXAMPLES: &str = "Examples:
   polyact eval --model weights/resnet20-fashion.pt --relu-range 16
   polyact eval --model weights/vgg-fashion.pt --relu minimax:15,27,29 --relu-range 16 --out r.csv
-  polyact eval --model my.pt --dataset data/mnist --relu paper:12 --relu-range 50 --limit 1000
+  polyact eval --model resnet50.pt --dataset imagenet/val --relu-range 50 --limit 1000
+  polyact eval --model resnet50.pt --dataset ILSVRC2012_img_val.tar --labels synset_labels.txt ...
 
 A range is the bound of all sites of its kind. Inputs beyond it are counted and never clipped: there
 the polynomials blow up, as they would under encryption. ReLU6 is ReLU(x) - ReLU(x-6), and the range
 of its second ReLU is B+6. The README explains the columns of the CSV file.";
 
-fn positive(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "expected a positive whole number".to_owned())
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let (row, text) = compare(
+        &arguments.model,
+        &arguments.dataset,
+        &arguments.reading,
+        &arguments.substitution,
+        &arguments.preparation,
+        &arguments.output,
+    )?;
+    print(&if arguments.json { serde_json::to_string_pretty(&row)? + "\n" } else { text })
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let results = arguments.out.as_deref().map(Results::open).transpose()?;
-    let plan = Plan::of(arguments)?;
-    let model = arguments.model.load()?;
-    let dataset = Dataset::open(&arguments.dataset)?;
-    if model.sites().is_empty() {
-        return Err(Failure::Usage(format!(
-            "model {} has no ReLU and no max-pool; there is nothing to approximate",
-            arguments.model.model.display()
-        )));
-    }
-    let sites = plan.apply(&model)?;
-    check_input(arguments, &model, &dataset)?;
-    let normalisation = arguments.normalisation.resolve(model.preprocess(), dataset.shape()[0])?;
-    if !arguments.quiet {
+/// Run both passes, write what `output` asks for; the row, and the text for people.
+///
+/// # Errors
+/// Output files that cannot be written, before any work; then whatever is wrong with the model or the images.
+pub(super) fn compare(
+    options: &ModelOptions,
+    path: &Path,
+    reading: &ReadingOptions,
+    substitution: &SubstitutionOptions,
+    preparation: &PreparationOptions,
+    output: &OutputOptions,
+) -> Result<(Row, String), Failure> {
+    let results = output.out.as_deref().map(Results::open).transpose()?;
+    let mut per_class = output.per_class.as_deref().map(|path| Table::create("--per-class", path)).transpose()?;
+    let predictions = output.predictions.as_deref().map(|path| Table::create("--predictions", path)).transpose()?;
+    let model = options.load()?;
+    let substitution = substitution.resolve(&model)?;
+    let sites = substitution.apply(&model)?;
+    let dataset = reading.open(path)?;
+    let preparation = preparation.resolve(model.preprocess(), &dataset)?;
+    if !output.quiet {
         warn(&model);
     }
 
-    let images = arguments.limit.unwrap_or(usize::MAX).min(dataset.len());
-    let bar = progress_bar(images, arguments.quiet);
-    let evaluation = evaluate(&model, &dataset, &normalisation, &sites, images, arguments.batch, |done, score| {
-        bar.set_position(done as u64);
-        bar.set_message(format!("exact {:.2} %, approximate {:.2} %", score.top1_exact(), score.top1()));
-    });
-    bar.finish_and_clear();
+    let images = reading.images(&dataset);
+    let scope =
+        Scope { dataset: &dataset, preparation: &preparation, images, batch: reading.batch, strict: reading.strict };
+    let mut watch = Watch { dataset: &dataset, bar: progress_bar(images, output.quiet), predictions };
+    watch.begin()?;
+    let evaluation = evaluate(&model, scope, &sites, &mut watch);
+    watch.bar.finish_and_clear();
     let evaluation = evaluation?;
+    watch.end()?;
+    tell_broken(&dataset, &evaluation);
+    if let Some(table) = &mut per_class {
+        table.classes(&evaluation.score)?;
+    }
 
-    let row = row(arguments, &plan, &model, &dataset, &evaluation);
+    let batch = reading.batch;
+    let (model, dataset, preparation, substitution) = (&model, &dataset, &preparation, &substitution);
+    let summary = Summary { options, model, dataset, preparation, substitution, batch, evaluation: &evaluation };
+    let row = summary.row();
     if let Some(mut results) = results {
         results.append(&row)?;
     }
-    if arguments.json {
-        print(&(serde_json::to_string_pretty(&row)? + "\n"))
-    } else {
-        print(&for_people(&model, &plan, &evaluation, &row))
-    }
-}
-
-/// What stands in for ReLU and for max, and for which range.
-struct Plan {
-    relu: Spec,
-    maxpool: Spec,
-    relu_sign: Option<(Sign, f64)>,
-    maxpool_sign: Option<(Sign, f64)>,
-}
-
-impl Plan {
-    fn of(arguments: &Arguments) -> Result<Plan, Failure> {
-        let relu = arguments.relu.clone();
-        let maxpool = arguments.maxpool.clone().unwrap_or_else(|| relu.clone());
-        let needed = |flag: &str| {
-            let why = "the bound B of the absolute inputs; one that is too small ruins images, one that is too large costs accuracy";
-            Failure::Usage(format!("{flag} is needed: {why}"))
-        };
-        let relu_sign = match Sign::design(&relu)? {
-            Some(sign) => Some((sign, arguments.relu_range.ok_or_else(|| needed("--relu-range"))?)),
-            None => None,
-        };
-        let maxpool_sign = match Sign::design(&maxpool)? {
-            Some(sign) => {
-                let range = arguments.maxpool_range.or(arguments.relu_range);
-                Some((sign, range.ok_or_else(|| needed("--maxpool-range"))?))
-            }
-            None => None,
-        };
-        Ok(Plan { relu, maxpool, relu_sign, maxpool_sign })
-    }
-
-    fn apply(&self, model: &Model) -> Result<Sites, Failure> {
-        let relu = self.relu_sign.as_ref().map(|(sign, range)| (sign, *range));
-        let maxpool = self.maxpool_sign.as_ref().map(|(sign, range)| (sign, *range));
-        Ok(model.approximate(relu, maxpool)?)
-    }
-}
-
-/// IDX images are used at their own size, so it must be the model's.
-fn check_input(arguments: &Arguments, model: &Model, dataset: &Dataset) -> Result<(), Failure> {
-    let expected = arguments.input.input_size.map(|size| size.0).or(model.preprocess().input_size);
-    match expected {
-        Some(expected) if expected != dataset.shape() => Err(Failure::Usage(format!(
-            "the images of {} are {}, but the model takes {}",
-            arguments.dataset.display(),
-            by_x(dataset.shape()),
-            by_x(expected),
-        ))),
-        _ => Ok(()),
-    }
-}
-
-fn by_x(shape: [usize; 3]) -> String {
-    shape.map(|size| size.to_string()).join("x")
+    let text = summary.text(&row);
+    Ok((row, text))
 }
 
 /// What the user must know before the figures.
 fn warn(model: &Model) {
     for node in model.foreign().iter().filter(|node| !node.at_output) {
         eprintln!("warning: {} at {} is no polynomial and stays as it is", node.operator, node.name);
+    }
+}
+
+/// Images that were left out: even when quiet, since the figures rest on fewer images.
+fn tell_broken(dataset: &Dataset, evaluation: &Evaluation) {
+    const SHOWN: usize = 20;
+    for broken in evaluation.broken.iter().take(SHOWN) {
+        eprintln!("warning: image {} left out: {}", dataset.image_name(broken.index), broken.reason);
+    }
+    if evaluation.broken.len() > SHOWN {
+        eprintln!("warning: {} more images left out", evaluation.broken.len() - SHOWN);
+    }
+}
+
+/// Draws progress and writes predictions.
+struct Watch<'a> {
+    dataset: &'a Dataset,
+    bar: ProgressBar,
+    predictions: Option<Table<'a>>,
+}
+
+impl Watch<'_> {
+    fn begin(&mut self) -> Result<(), Failure> {
+        let header = ["index", "image", "label", "exact", "approximate", "margin"];
+        self.predictions.as_mut().map_or(Ok(()), |table| table.line(header.map(str::to_owned)))
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        self.predictions.as_mut().map_or(Ok(()), Table::finish)
+    }
+}
+
+impl Observer for Watch<'_> {
+    fn image(&mut self, prediction: &Prediction) -> std::io::Result<()> {
+        let Some(table) = &mut self.predictions else { return Ok(()) };
+        let class = |class: Option<usize>| class.map(|class| class.to_string()).unwrap_or_default();
+        let fields = [
+            prediction.index.to_string(),
+            self.dataset.image_name(prediction.index),
+            prediction.label.to_string(),
+            class(prediction.exact),
+            class(prediction.approximate),
+            format!("{:.6}", prediction.margin),
+        ];
+        table.writer.write_record(fields).map_err(std::io::Error::other)
+    }
+
+    fn batch(&mut self, done: usize, score: &Score) {
+        self.bar.set_position(done as u64);
+        self.bar.set_message(format!("exact {:.2} %, approximate {:.2} %", score.top1_exact(), score.top1()));
+    }
+}
+
+/// A CSV file beside the results.
+struct Table<'a> {
+    flag: &'static str,
+    path: &'a Path,
+    writer: csv::Writer<BufWriter<File>>,
+}
+
+impl<'a> Table<'a> {
+    /// Before the work, so that a bad path fails at once.
+    fn create(flag: &'static str, path: &'a Path) -> Result<Table<'a>, Failure> {
+        let file =
+            File::create(path).map_err(|source| Failure::File { flag, path: path.display().to_string(), source })?;
+        Ok(Table { flag, path, writer: csv::Writer::from_writer(BufWriter::new(file)) })
+    }
+
+    fn line<const N: usize>(&mut self, fields: [String; N]) -> Result<(), Failure> {
+        Ok(self.writer.write_record(fields)?)
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        let (flag, path) = (self.flag, self.path.display().to_string());
+        self.writer.flush().map_err(|source| Failure::File { flag, path, source })
+    }
+
+    fn classes(&mut self, score: &Score) -> Result<(), Failure> {
+        self.line(["class", "images", "top1_exact", "top1"].map(str::to_owned))?;
+        for (class, counts) in score.of_classes().iter().enumerate() {
+            let percent = |right: usize| match counts.images {
+                0 => String::new(),
+                images => format!("{:.3}", 100.0 * right as f64 / images as f64),
+            };
+            let fields =
+                [class.to_string(), counts.images.to_string(), percent(counts.exact), percent(counts.approximate)];
+            self.line(fields)?;
+        }
+        self.finish()
     }
 }
 
@@ -182,148 +235,6 @@ fn progress_bar(images: usize, quiet: bool) -> ProgressBar {
 }
 
 /// A failed write ends the bar's line early, and no more.
-fn rate(state: &ProgressState, text: &mut dyn Write) {
+fn rate(state: &ProgressState, text: &mut dyn std::fmt::Write) {
     let _ = write!(text, "{:.1} images/s", state.per_sec());
-}
-
-fn row(arguments: &Arguments, plan: &Plan, model: &Model, dataset: &Dataset, evaluation: &Evaluation) -> Row {
-    let score = &evaluation.score;
-    let has = |pool: bool| model.sites().iter().any(|site| matches!(site.kind, SiteKind::MaxPool { .. }) == pool);
-    let range = |sign: &Option<(Sign, f64)>, applies: bool| sign.as_ref().filter(|_| applies).map(|(_, range)| *range);
-    let sign = plan.relu_sign.as_ref().filter(|_| has(false)).or(plan.maxpool_sign.as_ref().filter(|_| has(true)));
-    let worst = evaluation.overflows.iter().max_by_key(|overflow| (overflow.values, std::cmp::Reverse(overflow.site)));
-    let seconds = evaluation.approximate_time.as_secs_f64();
-    Row {
-        model: arguments.model.model.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-        dataset: dataset.name().to_owned(),
-        images: score.images(),
-        relu: has(false).then(|| plan.relu.to_string()),
-        maxpool: has(true).then(|| plan.maxpool.to_string()),
-        relu_range: range(&plan.relu_sign, has(false)),
-        maxpool_range: range(&plan.maxpool_sign, has(true)),
-        top1: score.top1(),
-        top1_exact: score.top1_exact(),
-        top1_diff: score.top1() - score.top1_exact(),
-        top5: score.top5(),
-        top5_exact: score.top5_exact(),
-        top5_diff: score.top5().zip(score.top5_exact()).map(|(top5, exact)| top5 - exact),
-        agreement: score.agreement(),
-        max_logit_error: score.max_logit_error(),
-        overflow_images: evaluation.overflow_images,
-        overflow_values: evaluation.overflow_values(),
-        overflow_site: worst.map(|overflow| model.sites()[overflow.site].name.clone()),
-        depth: sign.map(|(sign, _)| sign.cost().depth),
-        mults: sign.map(|(sign, _)| sign.cost().multiplications),
-        seconds,
-        images_per_second: score.images() as f64 / seconds,
-        device: match model.device() {
-            Device::Cuda(index) => format!("cuda:{index}"),
-            _ => "cpu".to_owned(),
-        },
-        dtype: "float32".to_owned(),
-        batch: arguments.batch,
-        model_sha256: model.sha256().to_owned(),
-        dataset_sha256: dataset.sha256().to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        seconds_exact: evaluation.exact_time.as_secs_f64(),
-    }
-}
-
-fn for_people(model: &Model, plan: &Plan, evaluation: &Evaluation, row: &Row) -> String {
-    let pools = model.sites().iter().filter(|site| matches!(site.kind, SiteKind::MaxPool { .. })).count();
-    let mut text = format!("{} on {}, {} images\n", row.model, row.dataset, row.images);
-    for (kind, count, spec, sign) in [
-        ("relu", model.sites().len() - pools, &plan.relu, &plan.relu_sign),
-        ("maxpool", pools, &plan.maxpool, &plan.maxpool_sign),
-    ] {
-        match sign {
-            Some((sign, range)) if count > 0 => {
-                let cost = sign.cost();
-                text += &format!(
-                    "{count} {kind} as {spec} on [-{range},{range}], depth {}, {} multiplications each\n",
-                    cost.depth, cost.multiplications
-                );
-            }
-            _ if count > 0 => text += &format!("{count} {kind} exact\n"),
-            _ => {}
-        }
-    }
-    text += &accuracy(&evaluation.score, row);
-    text += &format!("agreement {:.3} %, largest difference of a logit {:.3e}\n", row.agreement, row.max_logit_error);
-    text + &overflow(model, evaluation)
-}
-
-fn accuracy(score: &Score, row: &Row) -> String {
-    let percent = |value: f64| format!("{value:.3}");
-    let optional = |value: Option<f64>| value.map(percent).unwrap_or_default();
-    let rate = |seconds: f64| format!("{:.1}", score.images() as f64 / seconds);
-    let header = [
-        ("", Align::Left),
-        ("top-1 %", Align::Right),
-        ("top-5 %", Align::Right),
-        ("seconds", Align::Right),
-        ("images/s", Align::Right),
-    ];
-    let difference = |value: f64| format!("{:+.3}", if value == 0.0 { 0.0 } else { value });
-    let line = |name: &str, top1: f64, top5: Option<f64>, seconds: f64| {
-        vec![name.to_owned(), percent(top1), optional(top5), format!("{seconds:.2}"), rate(seconds)]
-    };
-    let rows = [
-        line("exact", row.top1_exact, row.top5_exact, row.seconds_exact),
-        line("approximate", row.top1, row.top5, row.seconds),
-        vec![
-            "difference".to_owned(),
-            difference(row.top1_diff),
-            row.top5_diff.map(difference).unwrap_or_default(),
-            format!("x{:.2}", row.seconds / row.seconds_exact),
-            String::new(),
-        ],
-    ];
-    format!("\n{}\n", table(&header, rows))
-}
-
-/// The sites whose inputs left their range, in the order of the network, and the range that would have held.
-fn overflow(model: &Model, evaluation: &Evaluation) -> String {
-    let images = evaluation.score.images();
-    let mut text = match evaluation.overflow_images {
-        0 => return "no input left its range\n".to_owned(),
-        count => format!("inputs of {count} of {images} images left their range:\n"),
-    };
-    let header = [
-        ("site", Align::Right),
-        ("name", Align::Left),
-        ("values", Align::Right),
-        ("NaN", Align::Right),
-        ("images", Align::Right),
-        ("first image", Align::Right),
-        ("largest |x|", Align::Right),
-    ];
-    text += &table(
-        &header,
-        evaluation.overflows.iter().map(|overflow| {
-            vec![
-                overflow.site.to_string(),
-                model.sites()[overflow.site].name.clone(),
-                overflow.values.to_string(),
-                overflow.not_a_number.to_string(),
-                overflow.images.to_string(),
-                overflow.first_image.to_string(),
-                format!("{:.4e}", overflow.worst),
-            ]
-        }),
-    );
-    if let Some(first) = evaluation.overflows.first() {
-        text += &format!(
-            "the first of them, {}, needs a range above {:.4}; what comes after it may only follow from that\n",
-            model.sites()[first.site].name,
-            first.worst
-        );
-    }
-    if evaluation.score.not_finite() > 0 {
-        text += &format!(
-            "the logits of {} images are no longer finite and count as wrong\n",
-            evaluation.score.not_finite()
-        );
-    }
-    text
 }

@@ -8,6 +8,12 @@ mod failure;
 mod inspect;
 #[cfg(feature = "libtorch")]
 mod options;
+#[cfg(feature = "libtorch")]
+mod reproduce;
+#[cfg(feature = "libtorch")]
+mod substitution;
+#[cfg(feature = "libtorch")]
+mod summary;
 
 use std::io::Write;
 
@@ -32,6 +38,8 @@ enum Command {
     Inspect(inspect::Arguments),
     #[cfg(feature = "libtorch")]
     Eval(Box<eval::Arguments>),
+    #[cfg(feature = "libtorch")]
+    Reproduce(Box<reproduce::Arguments>),
     /// Print the completions of a shell: `polyact completions bash > /etc/bash_completion.d/polyact`
     Completions {
         shell: clap_complete::Shell,
@@ -49,6 +57,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Inspect(arguments) => inspect::run(&arguments),
         #[cfg(feature = "libtorch")]
         Command::Eval(arguments) => eval::run(&arguments),
+        #[cfg(feature = "libtorch")]
+        Command::Reproduce(arguments) => reproduce::run(*arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut <Cli as clap::CommandFactory>::command(), "polyact", &mut script);

@@ -1,13 +1,14 @@
-//! Options that several subcommands share: the model, its inputs, the device.
+//! Options that several subcommands share: the model and its device, the dataset, and how images become inputs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tch::{Cuda, Device};
 
 use super::Failure;
-use crate::dataset::Normalisation;
-use crate::model::{Model, Preprocess};
+use crate::dataset::{Dataset, Interpolation, Layout, OpenOptions, Preparation, Transform};
+use crate::evaluation::DEFAULT_BATCH;
+use crate::model::{self, Model, Preprocess};
 
 /// The model and where it runs.
 #[derive(Debug, Args)]
@@ -15,9 +16,19 @@ pub(super) struct ModelOptions {
     /// TorchScript archive of the classifier, traced or scripted
     #[arg(long, value_name = "M.pt")]
     pub model: PathBuf,
+    #[command(flatten)]
+    pub device: DeviceOptions,
+}
+
+/// Where a model runs.
+#[derive(Debug, Args)]
+pub(super) struct DeviceOptions {
     /// Where to run: cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = device)]
     pub device: Device,
+    /// Allow TF32 on CUDA: faster, and three digits less in every product
+    #[arg(long)]
+    pub tf32: bool,
     /// Threads for one pass [default: as many as the machine has cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=4096))]
     pub threads: Option<i32>,
@@ -35,31 +46,40 @@ fn device(text: &str) -> Result<Device, String> {
 }
 
 impl ModelOptions {
-    /// Load the model, on as many threads as asked for.
+    /// Load the model onto its device, on as many threads as asked for.
     ///
     /// # Errors
     /// CUDA asked for and not there, with the cause; and what [`Model::load`] reports.
     pub fn load(&self) -> Result<Model, Failure> {
-        if let Some(threads) = self.threads {
+        let DeviceOptions { device, tf32, threads } = self.device;
+        if let Some(threads) = threads {
             tch::set_num_threads(threads);
         }
-        if let Device::Cuda(index) = self.device {
-            let count = Cuda::device_count();
-            let cause = if !tch::utils::has_cuda() && count == 0 {
-                Some("this libtorch sees no CUDA: it is a CPU build, or the NVIDIA driver is missing".to_owned())
-            } else {
-                (index as i64 >= count).then(|| format!("there are {count} CUDA devices, numbered from 0"))
-            };
-            if let Some(cause) = cause {
-                return Err(Failure::Usage(format!("--device cuda:{index}: {cause}")));
-            }
+        model::allow_tf32(tf32);
+        if let Device::Cuda(index) = device {
+            check_cuda(index)?;
         }
-        Ok(Model::load(&self.model, self.device)?)
+        Ok(Model::load(&self.model, device)?)
     }
 }
 
+/// Why CUDA device `index` is not there; never is another one taken instead.
+fn check_cuda(index: usize) -> Result<(), Failure> {
+    let count = Cuda::device_count();
+    let cause = if !tch::utils::has_cudart() {
+        "this libtorch is built without CUDA; set LIBTORCH to one that has it, and build again".to_owned()
+    } else if count == 0 {
+        "libtorch finds no CUDA device: is there one, and is the NVIDIA driver installed? (nvidia-smi tells)".to_owned()
+    } else if index as i64 >= count {
+        format!("there are {count} CUDA devices, numbered from 0")
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Usage(format!("--device cuda:{index}: {cause}")))
+}
+
 /// The form of a model's input, where the archive does not say it or is to be overruled.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct InputOptions {
     /// Input of the model as CxHxW [default: the archive's own, else 3x224x224]
     #[arg(long, value_name = "CxHxW", value_parser = input_size)]
@@ -84,40 +104,185 @@ impl InputOptions {
     }
 }
 
-/// How pixels are normalised.
+/// How images and labels are read.
 #[derive(Debug, Args)]
-pub(super) struct NormalisationOptions {
-    /// Subtracted from pixels in [0,1], one value or one a channel [default: the archive's own, else 0]
+pub(super) struct ReadingOptions {
+    /// How the dataset lies on the disk: imagefolder, flat, tar, cifar or idx [default: recognised]
+    #[arg(long, value_name = "LAYOUT")]
+    pub layout: Option<Layout>,
+    /// Labels of a folder or tar archive of images: class indices or WordNet ids, one a line in the order of the file
+    /// names or after them, or Kaggle's LOC_val_solution.csv
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// Class names or WordNet ids in the order of the model's outputs, one a line [default: alphabetical order]
+    #[arg(long, value_name = "FILE")]
+    pub classes: Option<PathBuf>,
+    /// WordNet ids in the order of the development kit's numbers, one a line, to read its ground truth with --labels
+    #[arg(long, value_name = "FILE")]
+    pub devkit_synsets: Option<PathBuf>,
+    /// Evaluate the first N images only
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
+    pub limit: Option<usize>,
+    /// Images in one pass through the network
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH, value_parser = positive, allow_negative_numbers = true)]
+    pub batch: usize,
+    /// Stop at the first image that cannot be read, instead of counting it
+    #[arg(long)]
+    pub strict: bool,
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "expected a positive whole number".to_owned())
+}
+
+impl ReadingOptions {
+    /// Open the dataset at `path`.
+    ///
+    /// # Errors
+    /// What [`OpenOptions::open`] reports.
+    pub fn open(&self, path: &Path) -> Result<Dataset, Failure> {
+        let options = OpenOptions {
+            layout: self.layout,
+            labels: self.labels.clone(),
+            classes: self.classes.clone(),
+            devkit_synsets: self.devkit_synsets.clone(),
+        };
+        Ok(options.open(path)?)
+    }
+
+    /// How many images of `dataset` to evaluate.
+    pub fn images(&self, dataset: &Dataset) -> usize {
+        self.limit.unwrap_or(usize::MAX).min(dataset.len())
+    }
+}
+
+/// How an image becomes an input. What is not said is the archive's own; where that says nothing, image files are
+/// prepared as is usual for ImageNet, and plain pixels are only divided by 255.
+#[derive(Debug, Default, Args)]
+pub(super) struct PreparationOptions {
+    #[command(flatten)]
+    pub input: InputOptions,
+    /// Resize the short side to N pixels, or `none` [default: the archive's own, else 256 for image files]
+    #[arg(long, value_name = "N|none", value_parser = side)]
+    pub resize: Option<Side>,
+    /// Cut N by N pixels out of the middle, or `none` [default: the archive's own, else 224 for image files]
+    #[arg(long, value_name = "N|none", value_parser = side)]
+    pub crop: Option<Side>,
+    /// How to resize: bilinear or bicubic, as Pillow does [default: the archive's own, else bilinear]
+    #[arg(long, value_name = "KIND", value_parser = interpolation)]
+    pub interpolation: Option<Interpolation>,
+    /// Subtracted from pixels in [0,1], one value or one a channel [default: the archive's own, else ImageNet's for image
+    /// files, else 0]
     #[arg(long, value_name = "M,…", value_delimiter = ',', allow_negative_numbers = true)]
     pub mean: Vec<f32>,
-    /// Divided by after that, one value or one a channel [default: the archive's own, else 1]
-    #[arg(long, value_name = "S,…", value_delimiter = ',')]
+    /// Divided by after that, one value or one a channel [default: the archive's own, else ImageNet's for image files,
+    /// else 1]
+    #[arg(long, value_name = "S,…", value_delimiter = ',', allow_negative_numbers = true)]
     pub std: Vec<f32>,
 }
 
-impl NormalisationOptions {
-    /// One mean and one deviation for each of `channels`.
+/// A length in pixels, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Side(pub Option<usize>);
+
+fn side(text: &str) -> Result<Side, String> {
+    match (text, text.parse()) {
+        ("none", _) => Ok(Side(None)),
+        (_, Ok(pixels)) if (1..=16384).contains(&pixels) => Ok(Side(Some(pixels))),
+        _ => Err("expected a number of pixels from 1 to 16384, or none".to_owned()),
+    }
+}
+
+fn interpolation(text: &str) -> Result<Interpolation, String> {
+    match text {
+        "bilinear" => Ok(Interpolation::Bilinear),
+        "bicubic" => Ok(Interpolation::Bicubic),
+        _ => Err("expected bilinear or bicubic".to_owned()),
+    }
+}
+
+/// Mean and standard deviation of ImageNet's training images, as torchvision's weights use them.
+const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+
+impl PreparationOptions {
+    /// How images of `dataset` become inputs of a model that says `own` of them.
     ///
     /// # Errors
-    /// [`Failure::Usage`] for another number of values, and for a deviation that is not positive.
-    pub fn resolve(&self, preprocess: &Preprocess, channels: usize) -> Result<Normalisation, Failure> {
-        let choose = |flag: &str, given: &[f32], own: &Option<Vec<f32>>, otherwise: f32| {
+    /// [`Failure::Usage`]: another number of values than channels, a deviation that is not positive, images of one channel
+    /// to be resized, or images of another shape than the model's input.
+    pub fn resolve(&self, own: &Preprocess, dataset: &Dataset) -> Result<Preparation, Failure> {
+        let files = dataset.shape().is_none();
+        let usual = files && *own == Preprocess::default();
+        // An input size that is said decides what is cut out of image files.
+        let cut = match self.input.input_size {
+            Some(InputSize([3, height, width])) if files && height == width => Some(height),
+            Some(InputSize(size)) if files => {
+                return Err(Failure::Usage(format!(
+                    "--input-size {}: images become squares of 3 channels",
+                    by_x(size)
+                )));
+            }
+            _ => own.crop,
+        };
+        let choose = |given: Option<Side>, own: Option<usize>, imagenet: usize| match given {
+            Some(Side(pixels)) => pixels,
+            None => own.or(usual.then_some(imagenet)),
+        };
+        let transform = Transform {
+            resize: choose(self.resize, own.resize, 256),
+            crop: choose(self.crop, cut, 224),
+            interpolation: self.interpolation.unwrap_or(match own.interpolation {
+                Some(model::Interpolation::Bicubic) => Interpolation::Bicubic,
+                _ => Interpolation::Bilinear,
+            }),
+        };
+        if let (Some(shape), true) = (dataset.shape(), transform.is_identity()) {
+            check_shape(dataset, shape, self.input.input_size.map(|size| size.0).or(own.input_size))?;
+        }
+        let channels = dataset.shape().map_or(3, |shape| shape[0]);
+        if channels != 3 && !transform.is_identity() {
+            return Err(Failure::Usage(format!(
+                "the images of {} have {channels} channel(s), and only those of 3 can be resized and cropped; say --resize none \
+                 --crop none",
+                dataset.name()
+            )));
+        }
+        let values = |flag: &str, given: &[f32], own: &Option<Vec<f32>>, imagenet: [f32; 3], otherwise: f32| {
             let list = if given.is_empty() { own.as_deref().unwrap_or(&[]) } else { given };
             match list {
+                [] if usual => Ok(imagenet.to_vec()),
                 [] => Ok(vec![otherwise; channels]),
                 [one] => Ok(vec![*one; channels]),
                 list if list.len() == channels => Ok(list.to_vec()),
                 list => Err(Failure::Usage(format!("{flag}: {} values for {channels} channels", list.len()))),
             }
         };
-        let mean = choose("--mean", &self.mean, &preprocess.mean, 0.0)?;
-        let std = choose("--std", &self.std, &preprocess.std, 1.0)?;
+        let mean = values("--mean", &self.mean, &own.mean, IMAGENET.0, 0.0)?;
+        let std = values("--std", &self.std, &own.std, IMAGENET.1, 1.0)?;
         if let Some(bad) = std.iter().find(|&&std| !(std > 0.0 && std.is_finite())) {
             return Err(Failure::Usage(format!("--std: {bad} is not positive")));
         }
         if let Some(bad) = mean.iter().find(|mean| !mean.is_finite()) {
             return Err(Failure::Usage(format!("--mean: {bad} is no number")));
         }
-        Ok(Normalisation { mean, std })
+        Ok(Preparation { transform, mean, std })
     }
+}
+
+/// Plain pixels that are used as they are must have the shape of the model's input.
+fn check_shape(dataset: &Dataset, shape: [usize; 3], expected: Option<[usize; 3]>) -> Result<(), Failure> {
+    match expected {
+        Some(expected) if expected != shape => Err(Failure::Usage(format!(
+            "the images of {} are {}, but the model takes {}",
+            dataset.name(),
+            by_x(shape),
+            by_x(expected),
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// `3x224x224`.
+pub(super) fn by_x(shape: [usize; 3]) -> String {
+    shape.map(|size| size.to_string()).join("x")
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use super::{BUNDLED, Dataset, DatasetError};
-use crate::digest;
+use super::pixels::Pixels;
+use super::{BUNDLED, Dataset, DatasetError, Images};
 
 const IMAGES: &str = "images-idx3-ubyte";
 const LABELS: &str = "labels-idx1-ubyte";
@@ -43,6 +43,11 @@ fn read(path: &Path) -> Result<Vec<u8>, DatasetError> {
     std::fs::read(path).map_err(|source| DatasetError::Read { path: path.to_owned(), source })
 }
 
+/// Whether `folder` holds IDX images.
+pub(super) fn is_here(folder: &Path) -> bool {
+    !matches!(find_images(folder), Err(DatasetError::Unknown { .. } | DatasetError::Read { .. }))
+}
+
 fn find_images(path: &Path) -> Result<PathBuf, DatasetError> {
     let read_error = |source| DatasetError::Read { path: path.to_owned(), source };
     if !std::fs::metadata(path).map_err(read_error)?.is_dir() {
@@ -58,7 +63,7 @@ fn find_images(path: &Path) -> Result<PathBuf, DatasetError> {
     }
     found.sort();
     match found.len() {
-        0 => Err(DatasetError::NotFound { path: path.to_owned() }),
+        0 => Err(DatasetError::Unknown { path: path.to_owned() }),
         1 => Ok(found.remove(0)),
         _ => {
             let names: Vec<_> = found.iter().filter_map(|p| p.file_name()).map(|n| n.to_string_lossy()).collect();
@@ -104,9 +109,8 @@ fn assemble(name: String, images: (&Path, &[u8]), labels: (&Path, &[u8])) -> Res
     if classes.bytes.len() != count {
         return Err(wrap(labels.0)(format!("{} labels for {count} images", classes.bytes.len())));
     }
-    let sizes: Vec<u8> = [count].iter().chain(&shape).flat_map(|&size| (size as u64).to_le_bytes()).collect();
-    let sha256 = digest::of_parts([sizes.as_slice(), &pictures.bytes, &classes.bytes]);
-    Ok(Dataset { name, shape, pixels: pictures.bytes, labels: classes.bytes, sha256 })
+    let labels = classes.bytes.iter().map(|&label| u32::from(label)).collect();
+    Ok(Dataset { name, images: Images::Pixels(Pixels::new(shape, pictures.bytes)), labels, classes: None })
 }
 
 fn parse(file: &[u8]) -> Result<Idx, String> {
@@ -144,7 +148,7 @@ fn parse(file: &[u8]) -> Result<Idx, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Normalisation;
+    use crate::dataset::{Preparation, Transform};
     use flate2::{Compression, write::GzEncoder};
     use proptest::prelude::*;
     use std::io::Write;
@@ -169,7 +173,7 @@ mod tests {
     #[test]
     fn bundled_images_are_the_ten_thousand_of_fashion_mnist() {
         let dataset = bundled().unwrap();
-        assert_eq!((dataset.len(), dataset.shape()), (10_000, [1, 28, 28]));
+        assert_eq!((dataset.len(), dataset.shape()), (10_000, Some([1, 28, 28])));
         // Each of the ten classes has a thousand; the first image is an ankle boot.
         assert!((0..10).all(|class| { dataset.labels().iter().filter(|&&label| label == class).count() == 1000 }));
         assert_eq!(dataset.labels()[0], 9);
@@ -179,9 +183,12 @@ mod tests {
     fn plain_and_gzipped_files_are_the_same_dataset() {
         let (images, labels) = (idx(&[2, 2, 2], &[0, 51, 102, 255, 1, 2, 3, 4]), idx(&[2], &[1, 0]));
         let plain = dataset(&images, &labels).unwrap();
-        assert_eq!(plain, dataset(&gzip(&images), &gzip(&labels)).unwrap());
-        let normalisation = Normalisation { mean: vec![0.5], std: vec![0.5] };
-        assert_eq!(plain.batch(0..1, &normalisation), [-1.0, (0.2 - 0.5) / 0.5, (0.4 - 0.5) / 0.5, 1.0]);
+        let packed = dataset(&gzip(&images), &gzip(&labels)).unwrap();
+        let preparation = Preparation { transform: Transform::default(), mean: vec![0.5], std: vec![0.5] };
+        let first = plain.prepare(0, &preparation).unwrap();
+        assert_eq!(first, packed.prepare(0, &preparation).unwrap());
+        assert_eq!((first.shape, plain.labels()), ([1, 2, 2], [1, 0].as_slice()));
+        assert_eq!(first.pixels, [-1.0, (0.2 - 0.5) / 0.5, (0.4 - 0.5) / 0.5, 1.0]);
     }
 
     #[test]

@@ -1,14 +1,30 @@
-//! Images and labels: where they lie, how they are read, and how they become a batch for a network.
+//! Images and labels: where they lie, how they are read ahead, and how they become a batch for a network.
+//!
+//! A [`Dataset`] knows its images and their classes; the images themselves are read, decoded and prepared when they are
+//! needed, in place and in a stable order.
 
+mod cifar;
+mod files;
 mod idx;
+mod labels;
+mod layout;
+pub mod picture;
+mod pixels;
+mod reading;
 
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+pub use layout::{Layout, OpenOptions};
+pub use picture::{Interpolation, Transform};
+pub use reading::{Batch, Broken, Preparation, Prepared};
+
+use files::EncodedFile;
+use pixels::Pixels;
 
 /// The name of the dataset that is part of the program: the 10,000 test images of Fashion-MNIST.
 pub const BUNDLED: &str = "bundled";
 
-/// Why a dataset could not be read.
+/// Why a dataset could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     #[error("dataset {path}: {source}")]
@@ -16,43 +32,37 @@ pub enum DatasetError {
     #[error("dataset {path}: {reason}")]
     Content { path: PathBuf, reason: String },
     #[error(
-        "dataset {path}: no IDX images found; expected a folder with a file *-images-idx3-ubyte or *.gz beside its \
-         *-labels-idx1-ubyte, such a file itself, or `{BUNDLED}`"
+        "dataset {path}: no known layout; expected class folders, a folder or tar archive of images with --labels, IDX files \
+         (*-images-idx3-ubyte[.gz] beside *-labels-idx1-ubyte[.gz]), CIFAR's test_batch.bin or test.bin, or `{BUNDLED}`"
     )]
-    NotFound { path: PathBuf },
+    Unknown { path: PathBuf },
     #[error("dataset {path}: several sets of IDX images ({found}); name the file instead of the folder")]
     Several { path: PathBuf, found: String },
+    #[error("dataset {path}: the layout {layout} needs a label file: say it by --labels FILE")]
+    NoLabels { path: PathBuf, layout: Layout },
+    #[error(
+        "dataset {path}: the layout {layout} has its own labels; --labels is for a folder or tar archive of images"
+    )]
+    OwnLabels { path: PathBuf, layout: Layout },
 }
 
-/// Images and labels, in the order of their file.
-#[derive(Debug, Clone, PartialEq)]
+/// Images and their classes, in a stable order.
+#[derive(Debug)]
 pub struct Dataset {
     name: String,
-    /// Channels, height, width.
-    shape: [usize; 3],
-    /// Image by image, each [channels, height, width].
-    pixels: Vec<u8>,
-    labels: Vec<u8>,
-    sha256: String,
+    images: Images,
+    labels: Vec<u32>,
+    classes: Option<usize>,
 }
 
-/// How pixels become a network's input: (pixel/255 − mean)/std, in f32, a mean and a standard deviation a channel.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Normalisation {
-    pub mean: Vec<f32>,
-    pub std: Vec<f32>,
+#[derive(Debug)]
+enum Images {
+    Pixels(Pixels),
+    Files(Vec<EncodedFile>),
 }
 
 impl Dataset {
-    /// Open `path`: a folder of IDX files, an IDX file of images, plain or gzipped, or [`BUNDLED`].
-    ///
-    /// # Errors
-    /// [`DatasetError`], naming the file.
-    pub fn open(path: &Path) -> Result<Dataset, DatasetError> {
-        if path == Path::new(BUNDLED) { idx::bundled() } else { idx::open(path) }
-    }
-
-    /// A short name for tables: the file's, or [`BUNDLED`].
+    /// A short name for tables: that of the file or folder, or [`BUNDLED`].
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -67,31 +77,30 @@ impl Dataset {
         self.labels.is_empty()
     }
 
-    /// Channels, height, width of every image.
-    pub fn shape(&self) -> [usize; 3] {
-        self.shape
+    /// Channels, height, width of every image, where they are stored as plain pixels of one shape.
+    pub fn shape(&self) -> Option<[usize; 3]> {
+        match &self.images {
+            Images::Pixels(pixels) => Some(pixels.shape()),
+            Images::Files(_) => None,
+        }
     }
 
     /// The class of each image, from 0.
-    pub fn labels(&self) -> &[u8] {
+    pub fn labels(&self) -> &[u32] {
         &self.labels
     }
 
-    /// SHA-256 over shape, pixels and labels, in hexadecimal; the same for a plain and a gzipped file.
-    pub fn sha256(&self) -> &str {
-        &self.sha256
+    /// How many classes the labels were numbered among, where they are names: folders or WordNet ids. A model with
+    /// another number of outputs numbers them otherwise.
+    pub fn classes(&self) -> Option<usize> {
+        self.classes
     }
 
-    /// The images of `range`, normalised, as [images, channels, height, width].
-    pub fn batch(&self, range: Range<usize>, normalisation: &Normalisation) -> Vec<f32> {
-        let [channels, height, width] = self.shape;
-        let (area, image) = (height * width, channels * height * width);
-        let mut batch = Vec::with_capacity(range.len() * image);
-        for plane in self.pixels[range.start * image..range.end * image].chunks_exact(area.max(1)) {
-            let channel = batch.len() / area % channels;
-            let (mean, std) = (normalisation.mean[channel], normalisation.std[channel]);
-            batch.extend(plane.iter().map(|&pixel| (f32::from(pixel) / 255.0 - mean) / std));
+    /// The name of image `index`: its file, or its position.
+    pub fn image_name(&self, index: usize) -> String {
+        match &self.images {
+            Images::Pixels(_) => index.to_string(),
+            Images::Files(files) => files[index].name.clone(),
         }
-        batch
     }
 }

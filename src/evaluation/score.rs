@@ -1,4 +1,5 @@
-//! Counting over images: top-1 and top-5 of both passes, their agreement, and the largest difference of their logits.
+//! Counting over images: top-1 and top-5 of both passes, in all and by class, their agreement, and the largest difference
+//! of their logits.
 
 /// Counts over the images so far.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -12,11 +13,35 @@ pub struct Score {
     agreements: usize,
     not_finite: usize,
     max_logit_error: f64,
+    of_class: Vec<ClassScore>,
+}
+
+/// Counts over the images of one class.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClassScore {
+    pub images: usize,
+    /// Images whose label has the largest logit of the exact pass.
+    pub exact: usize,
+    /// The same of the approximate pass.
+    pub approximate: usize,
+}
+
+/// What both passes say of one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// Position in the dataset.
+    pub index: usize,
+    pub label: usize,
+    /// Class of the largest logit; none if a logit is no number.
+    pub exact: Option<usize>,
+    pub approximate: Option<usize>,
+    /// Largest minus second largest logit of the exact pass: what an error of the logits must bridge.
+    pub margin: f64,
 }
 
 impl Score {
-    /// Count one image: its label, and its logits in both passes.
-    pub(super) fn add(&mut self, label: usize, exact: &[f64], approximate: &[f64]) {
+    /// Count one image: its position and label, and its logits in both passes.
+    pub(super) fn add(&mut self, index: usize, label: usize, exact: &[f64], approximate: &[f64]) -> Prediction {
         self.images += 1;
         self.classes = exact.len();
         let (rank, rank_exact) = (rank(label, approximate), rank(label, exact));
@@ -30,6 +55,13 @@ impl Score {
             let error = (exact - approximate).abs();
             self.max_logit_error = self.max_logit_error.max(if error.is_nan() { f64::INFINITY } else { error });
         }
+        self.of_class.resize(self.classes, ClassScore::default());
+        let of_class = &mut self.of_class[label];
+        of_class.images += 1;
+        of_class.exact += usize::from(rank_exact < 1);
+        of_class.approximate += usize::from(rank < 1);
+        let margin = margin(exact);
+        Prediction { index, label, exact: winner(exact), approximate: winner(approximate), margin }
     }
 
     /// Images counted.
@@ -45,6 +77,17 @@ impl Score {
     /// The same of the exact pass.
     pub fn top1_exact(&self) -> f64 {
         self.percent(self.top1_exact)
+    }
+
+    /// Standard error of [`Score::top1`] in points, √(p(1−p)/n): what another draw of as many images would move it by.
+    pub fn top1_standard_error(&self) -> f64 {
+        let p = self.top1() / 100.0;
+        100.0 * (p * (1.0 - p) / self.images.max(1) as f64).sqrt()
+    }
+
+    /// The counts of each class, by its index.
+    pub fn of_classes(&self) -> &[ClassScore] {
+        &self.of_class
     }
 
     /// Percent of images whose label is among the five largest logits of the approximate pass; `None` for fewer than
@@ -96,6 +139,19 @@ fn winner(logits: &[f64]) -> Option<usize> {
     (0..logits.len()).find(|&class| rank(class, logits) == 0)
 }
 
+/// Largest minus second largest.
+fn margin(logits: &[f64]) -> f64 {
+    let (mut first, mut second) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
+    for &logit in logits {
+        if logit > first {
+            (first, second) = (logit, first);
+        } else if logit > second {
+            second = logit;
+        }
+    }
+    first - second
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,19 +160,22 @@ mod tests {
     fn ranks_and_agreement_are_counted() {
         let mut score = Score::default();
         let exact = [0.1, 0.9, 0.3, 0.2, 0.0, 0.5, -1.0];
-        score.add(1, &exact, &exact);
-        score.add(4, &exact, &[0.1, 0.2, 0.3, 0.4, 0.9, 0.5, -1.0]);
+        score.add(0, 1, &exact, &exact);
+        let last = score.add(1, 4, &exact, &[0.1, 0.2, 0.3, 0.4, 0.9, 0.5, -1.0]);
         assert_eq!((score.top1(), score.top1_exact()), (100.0, 50.0));
         assert_eq!((score.top5(), score.top5_exact()), (Some(100.0), Some(50.0)));
         assert_eq!(score.agreement(), 50.0);
         assert_eq!(score.max_logit_error(), 0.9);
+        assert_eq!(last, Prediction { index: 1, label: 4, exact: Some(1), approximate: Some(4), margin: 0.4 });
+        assert_eq!(score.of_classes()[4], ClassScore { images: 1, exact: 0, approximate: 1 });
+        assert_eq!(score.top1_standard_error(), 0.0);
     }
 
     #[test]
     fn equal_logits_go_to_the_lower_class() {
         let mut score = Score::default();
-        score.add(0, &[1.0, 1.0], &[1.0, 1.0]);
-        score.add(1, &[1.0, 1.0], &[1.0, 1.0]);
+        score.add(0, 0, &[1.0, 1.0], &[1.0, 1.0]);
+        score.add(1, 1, &[1.0, 1.0], &[1.0, 1.0]);
         assert_eq!((score.top1(), score.agreement()), (50.0, 100.0));
         assert_eq!(score.top5(), None);
     }
@@ -124,8 +183,8 @@ mod tests {
     #[test]
     fn a_logit_that_is_no_number_is_wrong_and_told() {
         let mut score = Score::default();
-        score.add(0, &[1.0, 0.0], &[f64::NAN, 0.0]);
-        score.add(0, &[1.0, 0.0], &[f64::INFINITY, f64::NAN]);
+        score.add(0, 0, &[1.0, 0.0], &[f64::NAN, 0.0]);
+        score.add(1, 0, &[1.0, 0.0], &[f64::INFINITY, f64::NAN]);
         assert_eq!((score.top1(), score.agreement(), score.not_finite()), (50.0, 0.0, 2));
         assert!(score.max_logit_error().is_infinite());
     }

@@ -52,6 +52,9 @@ mod ffi {
         fn foreign(self: &Network) -> Vec<RawForeign>;
         /// The first tensor of the output for `input`, sites computed as `sites` says.
         fn forward(self: &Network, input: &Tensor, sites: &Sites) -> Result<UniquePtr<Tensor>>;
+        /// Whether CUDA may round the factors of f32 products to ten bits of mantissa. libtorch allows it to convolutions
+        /// unless told otherwise.
+        fn allow_tf32(allowed: bool);
         /// Split [0, total) over libtorch's own threads, at least `grain` in one piece; `task(context, begin, end)`.
         fn parallel(total: usize, grain: usize, task: fn(usize, usize, usize), context: usize) -> Result<()>;
     }

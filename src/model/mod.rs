@@ -8,5 +8,5 @@ mod bridge;
 mod network;
 mod site;
 
-pub use network::{Model, ModelError, Preprocess};
+pub use network::{Interpolation, Model, ModelError, Preprocess, allow_tf32};
 pub use site::{Foreign, Overflow, Site, SiteKind, Sites};

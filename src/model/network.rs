@@ -26,6 +26,21 @@ pub struct Preprocess {
     pub mean: Option<Vec<f32>>,
     /// Divided by after that, a value a channel.
     pub std: Option<Vec<f32>>,
+    /// Photographs are resized so that their short side has this many pixels; none are where this is left out.
+    pub resize: Option<usize>,
+    /// Side of the square cut from the centre after that; nothing is cut where this is left out.
+    pub crop: Option<usize>,
+    /// How pixels are resized; bilinear where this is left out.
+    pub interpolation: Option<Interpolation>,
+}
+
+/// How the pixels of a resized image come from those of the original.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Interpolation {
+    #[default]
+    Bilinear,
+    Bicubic,
 }
 
 /// Why a model could not be loaded, swapped or run.
@@ -51,6 +66,12 @@ pub enum ModelError {
         "the model returns a tensor of shape {shape:?}; a classifier returns [images, classes] for {images} images"
     )]
     Logits { shape: Vec<i64>, images: i64 },
+}
+
+/// Whether CUDA may use TF32 for the products of f32, in this process. It costs three digits of every product; without
+/// a call libtorch allows it to convolutions.
+pub fn allow_tf32(allowed: bool) {
+    bridge::allow_tf32(allowed);
 }
 
 /// A TorchScript classifier, frozen and swapped.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 /// The columns, in order.
-pub const COLUMNS: [&str; 29] = [
+pub const COLUMNS: [&str; 31] = [
     "model",
     "dataset",
     "images",
@@ -37,6 +37,8 @@ pub const COLUMNS: [&str; 29] = [
     "dataset_sha256",
     "version",
     "seconds_exact",
+    "top1_se",
+    "broken_images",
 ];
 
 /// One run. Percent have three decimals; `None` is an empty field, where a column does not apply.
@@ -86,6 +88,11 @@ pub struct Row {
     /// Of the exact passes.
     #[serde(serialize_with = "milliseconds")]
     pub seconds_exact: f64,
+    /// Standard error of `top1`, in points.
+    #[serde(serialize_with = "percent")]
+    pub top1_se: f64,
+    /// Images left out because they cannot be read; `images` counts the others.
+    pub broken_images: usize,
 }
 
 fn percent<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {

@@ -16,14 +16,19 @@ pub fn weights(name: &str) -> PathBuf {
     root().join("weights").join(name)
 }
 
-/// Run a script of tests/python with the Python that `scripts/setup` made; what it printed.
-pub fn python(script: &str, arguments: &[&str]) -> String {
-    let output = Command::new(root().join(".venv/bin/python"))
+/// Run a script of the project with the Python that `scripts/setup` made.
+pub fn run_python(script: &str, arguments: &[&str]) -> Output {
+    Command::new(root().join(".venv/bin/python"))
         .args(["-W", "ignore"])
-        .arg(root().join("tests/python").join(script))
+        .arg(root().join(script))
         .args(arguments)
         .output()
-        .expect("Python is there once scripts/setup ran");
+        .expect("Python is there once scripts/setup ran")
+}
+
+/// Run a script of tests/python, which must succeed; what it printed.
+pub fn python(script: &str, arguments: &[&str]) -> String {
+    let output = run_python(&format!("tests/python/{script}"), arguments);
     assert!(output.status.success(), "{script} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
 }
@@ -49,4 +54,40 @@ pub fn read_f32(path: &Path) -> Vec<f32> {
 /// A path as text.
 pub fn text(path: &Path) -> &str {
     path.to_str().expect("a temporary path is UTF-8")
+}
+
+/// Run a script of scripts/ with the same Python.
+pub fn script(name: &str, arguments: &[&str]) -> String {
+    python(&format!("../../scripts/{name}"), arguments)
+}
+
+/// The rows of a CSV file, without its header.
+pub fn rows(path: &Path) -> Vec<Vec<String>> {
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
+}
+
+/// The columns that time and the batch have no say in.
+pub fn reproducible(row: &[String]) -> Vec<String> {
+    let timing = ["max_logit_error", "seconds", "images_per_second", "batch", "seconds_exact"];
+    let kept = polyact::report::COLUMNS.iter().zip(row).filter(|(name, _)| !timing.contains(name));
+    kept.map(|(_, value)| value.clone()).collect()
+}
+
+/// A field of a results row, by the name of its column.
+pub fn column(row: &[String], name: &str) -> String {
+    row[polyact::report::COLUMNS.iter().position(|&column| column == name).unwrap()].clone()
+}
+
+/// Run the built program, which must fail with this exit code and with `part` in the one line on stderr.
+pub fn fails(arguments: &[&str], code: i32, part: &str) {
+    let output = polyact(arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "polyact {arguments:?}: {stderr}");
+    assert!(stderr.contains(part), "polyact {arguments:?}: expected `{part}` in: {stderr}");
+    assert!(!stderr.contains("panicked") && !stderr.contains("backtrace"), "{stderr}");
+    if code == 1 {
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+    assert!(output.stdout.is_empty());
 }
