@@ -31,8 +31,8 @@ mod libtorch {
             println!("cargo:rerun-if-changed=src/dataset/picture/{file}");
         }
 
-        cxx_build::bridge("src/model/bridge.rs")
-            .files(["src/model/network.cpp", "src/model/swap.cpp"])
+        cxx_build::bridges(["src/model/libtorch.rs", "src/model/bridge.rs"])
+            .files(["src/model/libtorch.cpp", "src/model/network.cpp", "src/model/swap.cpp"])
             .std("c++17")
             .flag("-isystem")
             .flag(include.to_str().expect("libtorch's path is UTF-8"))
@@ -42,7 +42,7 @@ mod libtorch {
             // at::parallel_for is a template over OpenMP: without this flag it runs on one thread.
             .flag("-fopenmp")
             .compile("polyact_bridge");
-        for file in ["bridge.rs", "network.h", "network.cpp", "swap.cpp"] {
+        for file in ["bridge.rs", "libtorch.rs", "libtorch.h", "libtorch.cpp", "network.h", "network.cpp", "swap.cpp"] {
             println!("cargo:rerun-if-changed=src/model/{file}");
         }
 

@@ -18,11 +18,16 @@ struct Set {
 
 impl Set {
     fn new() -> Set {
-        let folder = tempfile::tempdir().unwrap();
-        script("make_image_set.py", &[text(folder.path()), "--images", "40", "--classes", "20"]);
-        let set = Set { folder };
+        let set = Set::of("40", "20");
         python("folder_logits.py", &["tiny", &set.path("val"), text(set.folder.path())]);
         set
+    }
+
+    /// The images alone.
+    fn of(images: &str, classes: &str) -> Set {
+        let folder = tempfile::tempdir().unwrap();
+        script("make_image_set.py", &[text(folder.path()), "--images", images, "--classes", classes]);
+        Set { folder }
     }
 
     fn path(&self, name: &str) -> String {
@@ -61,16 +66,18 @@ fn one_set_in_three_layouts_gives_one_row() {
 
 #[test]
 fn logits_from_files_are_those_of_torchvision_s_pipeline() {
-    let set = Set::new();
+    const IMAGES: usize = 6;
+    let set = Set::of("6", "3");
     let dataset = OpenOptions::default().open(Path::new(&set.path("val"))).unwrap();
-    for (name, resize, crop) in [("resnet18", 256, 224), ("inception_v3", 342, 299)] {
+    for name in ["resnet18", "resnet152", "vgg19_bn", "googlenet", "inception_v3", "mobilenet_v2"] {
+        let (resize, crop) = if name == "inception_v3" { (342, 299) } else { (256, 224) };
         python("folder_logits.py", &[name, &set.path("val"), text(set.folder.path())]);
         let model = Model::load(&set.folder.path().join("model.pt"), Device::Cpu).unwrap();
         let transform = Transform { resize: Some(resize), crop: Some(crop), interpolation: Interpolation::Bilinear };
         let preparation = Preparation { transform, mean: IMAGENET.0.to_vec(), std: IMAGENET.1.to_vec() };
-        let expected = Tensor::from_slice(&read_f32(&set.folder.path().join("logits.bin"))).view([40, 1000]);
+        let expected = Tensor::from_slice(&read_f32(&set.folder.path().join("logits.bin"))).view([IMAGES as i64, 1000]);
         let mut found = Vec::new();
-        let done: Result<(), ()> = dataset.read_ahead(&preparation, 40, 16, |batch| {
+        let done: Result<(), ()> = dataset.read_ahead(&preparation, IMAGES, 4, |batch| {
             let side = crop as i64;
             let input = Tensor::from_slice(&batch.pixels).view([-1, 3, side, side]);
             found.push(model.forward(&input, &model.exact()).unwrap());

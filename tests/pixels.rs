@@ -80,6 +80,6 @@ fn pictures_are_torchvision_s_bit_for_bit() {
         wrong.extend(case.difference(folder.path()).map(|difference| format!("{line}: {difference}")));
     }
     println!("compared: {counts:?}");
-    assert!(counts["u8"] > 1000 && counts["f32"] > 400 && counts["refused"] > 300, "{counts:?}");
+    assert!(counts["u8"] > 1000 && counts["f32"] > 100 && counts["refused"] > 300, "{counts:?}");
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), lines.lines().count(), wrong.join("\n"));
 }

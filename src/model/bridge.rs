@@ -1,8 +1,9 @@
-//! The border to libtorch's C++: what each side may ask of the other.
+//! The border to the swapped network in C++: what each side may ask of the other.
 //!
 //! C++ exceptions come back as `Result`, and an error of ours travels through the interpreter as an exception.
 
-use super::site::{Sites, apply};
+use super::operator::apply;
+use super::site::Sites;
 
 #[cxx::bridge(namespace = "polyact")]
 mod ffi {
@@ -41,7 +42,7 @@ mod ffi {
         include!("polyact/src/model/network.h");
 
         #[namespace = "at"]
-        type Tensor;
+        type Tensor = crate::model::libtorch::Tensor;
         type Network;
 
         /// Load the archive at `path` onto `device` (`cpu`, `cuda:0`), freeze it, fold batch norms, and swap every site.
@@ -52,11 +53,6 @@ mod ffi {
         fn foreign(self: &Network) -> Vec<RawForeign>;
         /// The first tensor of the output for `input`, sites computed as `sites` says.
         fn forward(self: &Network, input: &Tensor, sites: &Sites) -> Result<UniquePtr<Tensor>>;
-        /// Whether CUDA may round the factors of f32 products to ten bits of mantissa. libtorch allows it to convolutions
-        /// unless told otherwise.
-        fn allow_tf32(allowed: bool);
-        /// Split [0, total) over libtorch's own threads, at least `grain` in one piece; `task(context, begin, end)`.
-        fn parallel(total: usize, grain: usize, task: fn(usize, usize, usize), context: usize) -> Result<()>;
     }
 
     extern "Rust" {
@@ -68,19 +64,3 @@ mod ffi {
 }
 
 pub(super) use ffi::*;
-
-/// Run `task(begin, end)` over pieces of [0, total) on libtorch's threads.
-///
-/// The kernels share libtorch's pool: its workers spin for a while after each convolution, and a second pool would have
-/// to fight them for the cores.
-pub(super) fn parallel_for<F: Fn(usize, usize) + Sync>(
-    total: usize,
-    grain: usize,
-    task: F,
-) -> Result<(), cxx::Exception> {
-    fn trampoline<F: Fn(usize, usize) + Sync>(context: usize, begin: usize, end: usize) {
-        // SAFETY: `context` is the address of `task`, which outlives the call of `parallel`; F is Sync.
-        unsafe { (*(context as *const F))(begin, end) }
-    }
-    parallel(total, grain, trampoline::<F>, &raw const task as usize)
-}

@@ -5,7 +5,9 @@
 //! exact pass and any number of approximate ones.
 
 mod bridge;
+mod libtorch;
 mod network;
+mod operator;
 mod site;
 
 pub use network::{Interpolation, Model, ModelError, Preprocess, allow_tf32};

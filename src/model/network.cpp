@@ -1,8 +1,6 @@
 // Loading, freezing and running a TorchScript network. The swap itself is in swap.cpp.
 #include "polyact/src/model/network.h"
 
-#include <ATen/Context.h>
-#include <ATen/Parallel.h>
 #include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
 #include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
@@ -164,17 +162,6 @@ std::unique_ptr<at::Tensor> Network::forward(const at::Tensor& input, const Site
     throw std::runtime_error("returns " + output.tagKind() + ", not a tensor of logits");
   }
   return std::make_unique<at::Tensor>(output.toTensor());
-}
-
-void allow_tf32(bool allowed) {
-  at::globalContext().setAllowTF32CuDNN(allowed);
-  at::globalContext().setAllowTF32CuBLAS(allowed);
-}
-
-void parallel(size_t total, size_t grain, rust::Fn<void(size_t, size_t, size_t)> task, size_t context) {
-  at::parallel_for(0, static_cast<int64_t>(total), static_cast<int64_t>(grain), [&](int64_t begin, int64_t end) {
-    task(context, static_cast<size_t>(begin), static_cast<size_t>(end));
-  });
 }
 
 }  // namespace polyact

@@ -38,7 +38,5 @@ class Network {
 };
 
 std::unique_ptr<Network> load(rust::Str path, rust::Str device, rust::Str extra_file);
-void allow_tf32(bool allowed);
-void parallel(size_t total, size_t grain, rust::Fn<void(size_t, size_t, size_t)> task, size_t context);
 
 }  // namespace polyact

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use tch::{Device, Tensor};
 
 use super::bridge::{self, Kind, RawSite};
+use super::libtorch;
 use super::site::{Computation, Foreign, Site, SiteKind, Sites};
 use crate::activation::{MAX_WINDOW, MaxPool, Relu, Sign, Window};
 
@@ -71,7 +72,7 @@ pub enum ModelError {
 /// Whether CUDA may use TF32 for the products of f32, in this process. It costs three digits of every product; without
 /// a call libtorch allows it to convolutions.
 pub fn allow_tf32(allowed: bool) {
-    bridge::allow_tf32(allowed);
+    libtorch::allow_tf32(allowed);
 }
 
 /// A TorchScript classifier, frozen and swapped.
@@ -174,7 +175,7 @@ impl Model {
     /// [`ModelError::Forward`] with libtorch's reason, [`ModelError::Logits`] if the output is no batch of logits.
     pub fn forward(&self, images: &Tensor, sites: &Sites) -> Result<Tensor, ModelError> {
         // SAFETY: a C_tensor is an at::Tensor; it is borrowed for the call.
-        let input = unsafe { &*images.as_ptr().cast::<bridge::Tensor>() };
+        let input = unsafe { &*images.as_ptr().cast::<libtorch::Tensor>() };
         let output = self
             .network
             .forward(input, sites)

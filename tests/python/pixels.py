@@ -32,8 +32,8 @@ TRANSFORMS = [
     (5, None, "bilinear"),
 ]
 # Width and height: single pixels, around the blocks of a JPEG, wide and tall, and as photographs are.
-SIZES = [(1, 1), (2, 3), (7, 8), (8, 7), (9, 17), (16, 16), (17, 33), (31, 64), (1, 60), (60, 1), (500, 375), (375, 500)]
-SIZES += [(256, 256), (223, 225), (224, 300), (301, 256), (640, 90), (90, 640), (333, 500)]
+SIZES = [(1, 1), (2, 3), (7, 8), (8, 7), (9, 17), (16, 16), (17, 33), (31, 64), (1, 60), (60, 1)]
+SIZES += [(500, 375), (375, 500), (256, 256), (223, 225), (224, 300), (301, 256), (640, 90), (90, 640), (333, 500)]
 
 rng = np.random.default_rng(7)
 chance = random.Random(7)
@@ -42,10 +42,10 @@ chance = random.Random(7)
 class Cases:
     def __init__(self, folder: Path):
         self.folder, self.lines, self.numbers = folder, [], count()
-        self.transforms = cycle(TRANSFORMS)
+        self.transforms, self.results = cycle(TRANSFORMS), count()
 
     def add(self, name: str, data: bytes, transformed: int = 1) -> None:
-        """The image, decoded and after the next `transformed` of the transforms, the first of them also as a tensor."""
+        """The image, decoded and after the next `transformed` of the transforms, in every fourth case also as a tensor."""
         name = f"{next(self.numbers):04}-{name}"
         (self.folder / name).write_bytes(data)
         try:
@@ -55,7 +55,7 @@ class Cases:
             self.lines.append((name, "-", "-", "-", "refused", 0, 0, "-"))
             return
         self.expect(name, (None, None, None), "u8", picture.size, np.asarray(picture))
-        for index in range(transformed):
+        for _ in range(transformed):
             resize, crop, interpolation = next(self.transforms)
             if resize and max(picture.size) / min(picture.size) * resize > 20000:
                 continue
@@ -63,7 +63,7 @@ class Cases:
             steps += [transforms.CenterCrop(crop)] if crop else []
             result = transforms.Compose(steps)(picture)
             self.expect(name, (resize, crop, interpolation), "u8", result.size, np.asarray(result))
-            if index == 0:
+            if next(self.results) % 4 == 0:
                 tensor = transforms.Normalize(MEAN, STD)(transforms.ToTensor()(result))
                 self.expect(name, (resize, crop, interpolation), "f32", result.size, tensor.numpy())
 
@@ -91,7 +91,8 @@ def photograph(width: int, height: int, channels: int, levels: int = 256) -> np.
 
 
 def picture(mode: str, size: tuple[int, int]) -> Image.Image:
-    return Image.fromarray(photograph(*size, len(mode)).astype(np.uint8).squeeze(-1) if mode == "L" else photograph(*size, len(mode)).astype(np.uint8), mode)
+    planes = photograph(*size, len(mode)).astype(np.uint8)
+    return Image.merge(mode, [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(planes, -1, 0)])
 
 
 def jpeg(mode: str, size: tuple[int, int], **options) -> bytes:
@@ -191,6 +192,9 @@ def add_jpegs(cases: Cases) -> None:
     cases.add("junk-behind.jpg", bare + b"junk" * 1000, 1)
     cases.add("thumbnail.jpg", inserted(bare, 0xE1, b"Exif\0\0" + jpeg("RGB", (16, 16))), 1)
     cases.add("two.jpg", bare + jpeg("RGB", (16, 16)), 1)
+    file = io.BytesIO()
+    picture("RGB", (50, 40)).save(file, "mpo", save_all=True, append_images=[picture("RGB", (30, 20))])
+    cases.add("several.jpg", file.getvalue(), 1)
     cases.add("photograph.png", jpeg("RGB", (90, 60)), 1)
     for size in ((5000, 40), (40, 5000), (3000, 2000)):
         cases.add("large.jpg", jpeg("RGB", size, quality=70), 2)
@@ -239,7 +243,10 @@ def rows_of(values: np.ndarray, bits: int, interlaced: bool) -> bytes:
     return rows
 
 
-def png(size, bits, colour, interlaced=False, palette=None, before=b"", after=b"", rows=None, pieces=1, level=6) -> bytes:
+def png(
+    size, bits, colour, interlaced=False, palette=None, before=b"", after=b"", rows=None, pieces=1, level=6
+) -> bytes:
+    """Rows of noise if none are given; `before` and `after` are chunks around the image data, which are in `pieces`."""
     if rows is None:
         rows = rows_of(photograph(*size, SAMPLES[colour], 1 << bits).astype(np.int64), bits, interlaced)
     header = struct.pack(">IIBBBBB", *size, bits, colour, 0, 0, int(interlaced))
@@ -252,6 +259,7 @@ def png(size, bits, colour, interlaced=False, palette=None, before=b"", after=b"
     return data + after + chunk(b"IEND", b"")
 
 
+# Bits a sample, and the type of the colours: 0 grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGB with alpha.
 KINDS = [(b, 0) for b in (1, 2, 4, 8, 16)] + [(b, 3) for b in (1, 2, 4, 8)] + [(b, c) for b in (8, 16) for c in (2, 4, 6)]
 
 
@@ -281,6 +289,8 @@ def add_pngs(cases: Cases) -> None:
     cases.add("odd-palette.png", png((40, 30), 8, 3, palette=bytes(range(200))), 1)
     cases.add("long-palette.png", png((40, 30), 8, 3, palette=bytes(3 * 257)))
     cases.add("palette-of-rgb.png", png((40, 30), 8, 2, palette=bytes(3 * 257)), 1)
+    palette = b"\x09\x08\x07" + bytes(range(45))
+    cases.add("rows-of-colour-0.png", png((40, 30), 4, 3, palette=palette, rows=bytes(range(21)) * 7), 1)
     before = chunk(b"gAMA", struct.pack(">I", 45455)) + chunk(b"tEXt", b"a\0b") + chunk(b"eXIf", b"MM\0*\0\0\0\x08")
     cases.add("chunks.png", png((40, 30), 8, 2, before=before, after=before), 1)
     animated = chunk(b"acTL", struct.pack(">II", 1, 0))
@@ -303,7 +313,13 @@ def add_damage(cases: Cases) -> None:
             cases.add(f"cut.{suffix}", data[:at], 0)
         for at in (*range(2, 40, 3), *chance.sample(range(40, len(data)), 40)):
             cases.add(f"changed.{suffix}", patched(data, at, bytes([chance.randint(0, 255)])), 0)
-    header, size = b"\x89PNG\r\n\x1a\n", (21, 17)
+    # Behind the last row it depends on the blocks that are read at once what is seen of the damage.
+    for data in (jpeg("RGB", (600, 400), quality=95), jpeg("CMYK", (300, 400), quality=95, restart_marker_rows=2)):
+        for _ in range(10):
+            at = chance.randint(1000, len(data) - 2000)
+            cases.add("missing.jpg", data[:at] + data[at + chance.randint(1, 100000) :], 0)
+            cases.add("changed.jpg", patched(data, at, b"\xff" + bytes([chance.randint(0, 255)])), 0)
+    size = (21, 17)
     rows = rows_of(photograph(*size, 3).astype(np.int64), 8, False)
     for kept in (0, 1, 64, 640, len(rows) - 64, len(rows) - 1):
         cases.add("fewer-rows.png", png(size, 8, 2, rows=rows[:kept]), 0)
@@ -311,9 +327,9 @@ def add_damage(cases: Cases) -> None:
     cases.add("filter.png", png(size, 8, 2, rows=b"\x05" + rows[1:]), 0)
     cases.add("checksum.png", png(size, 8, 2, before=chunk(b"tEXt", b"a\0b", 1)), 0)
     cases.add("checksum-behind.png", png(size, 8, 2, after=chunk(b"tEXt", b"a\0b", 1)), 0)
-    cases.add("no-data.png", header + chunk(b"IHDR", struct.pack(">IIBBBBB", *size, 8, 2, 0, 0, 0)) + chunk(b"IEND", b""), 0)
-    for bits, colour in ((3, 0), (16, 3), (4, 2), (8, 5)):
-        cases.add("kind.png", header + chunk(b"IHDR", struct.pack(">IIBBBBB", *size, bits, colour, 0, 0, 0)), 0)
+    for bits, colour in ((8, 2), (3, 0), (16, 3), (4, 2), (8, 5)):
+        header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, bits, colour, 0, 0, 0))
+        cases.add("no-data.png", b"\x89PNG\r\n\x1a\n" + header + chunk(b"IEND", b""), 0)
     for width, height in ((0, 5), (5, 0), (20000, 20000), (1 << 31, 1 << 31)):
         cases.add("size.png", png((width, height), 8, 2, rows=rows), 0)
         frame = segment(files[0][1], b"\xc0")

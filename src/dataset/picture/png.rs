@@ -2,7 +2,8 @@
 //!
 //! Pillow's own reader is followed, in what it makes of a pixel and in what it refuses: checksums count up to the first
 //! image data and no further, 16 bits become 8 by their high byte, but 16-bit grey is cut at 255, alpha is dropped, and
-//! a palette entry that is not there is black. Chunks that do not say what the pixels are count by their checksum only.
+//! a palette entry that is not there is black. Of chunks that do not say what the pixels are, only the checksum counts.
+//! The one exception is an animation whose first frame is smaller than the picture, against the standard: it is refused.
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
@@ -15,8 +16,8 @@ const ADAM7: [[usize; 4]; 7] =
     [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2, 4], [1, 0, 2, 2], [0, 1, 1, 2]];
 const ALL: [[usize; 4]; 1] = [[0, 0, 1, 1]];
 
-/// What is reserved before the first byte is inflated; a header may claim anything.
-const FIRST_ROWS: usize = 1 << 16;
+/// What Pillow decompresses at once. It shows in damaged files: what is wrong behind the last row is not always seen.
+const BLOCK: usize = 1 << 16;
 
 #[derive(Debug, Clone, Copy)]
 struct Header {
@@ -48,13 +49,12 @@ impl Colour {
     }
 }
 
-/// A pass: where it begins, how far apart its pixels are, its rows, and the bytes of a row without that of its filter.
+/// A pass: where it begins, how far apart its pixels are, and the bytes of a row without that of its filter.
 struct Pass {
     x: usize,
     y: usize,
     step_x: usize,
     step_y: usize,
-    count: usize,
     bytes: usize,
 }
 
@@ -73,17 +73,18 @@ struct Chunk<'a> {
 /// [`PictureError`] for what Pillow refuses.
 pub(super) fn decode(file: &[u8]) -> Result<Rgb, PictureError> {
     let mut rest = &file[START.len()..];
-    let (mut header, mut palette) = (None, Vec::new());
-    let mut chunk = loop {
+    let (mut header, mut palette, mut first_frame) = (None, Vec::new(), None);
+    let data = loop {
         let chunk = take_chunk(&mut rest)?.ok_or(TRUNCATED)?;
         match &chunk.kind {
-            b"IDAT" => break chunk,
+            b"IDAT" => break chunk.data,
             b"IEND" => return Err(damaged("it has no image data")),
             _ => check(&chunk)?,
         }
         match &chunk.kind {
             b"IHDR" => header = Some(parse_header(chunk.data)?),
             b"PLTE" => palette = chunk.data.to_vec(),
+            b"fcTL" => first_frame = chunk.data.get(4..20),
             _ => {}
         }
     };
@@ -92,29 +93,26 @@ pub(super) fn decode(file: &[u8]) -> Result<Rgb, PictureError> {
     if header.colour == Colour::Palette && palette.len() / 3 > 256 {
         return Err(damaged("a palette of more than 256 colours"));
     }
+    let whole = [header.width as u32, header.height as u32, 0, 0].map(u32::to_be_bytes);
+    if first_frame.is_some_and(|frame| frame != whole.as_flattened()) {
+        return Err(damaged("its first frame is not the whole picture"));
+    }
     palette.truncate(palette.len() / 3 * 3);
     palette.resize(3 * 256, 0);
-
-    let mut compressed = Vec::new();
-    loop {
-        compressed.extend_from_slice(chunk.data);
-        match take_chunk(&mut rest) {
-            Ok(Some(next)) if next.kind == *b"IDAT" => chunk = next,
-            Ok(Some(next)) => break check_presence(next, rest)?,
-            _ => break,
-        }
-    }
-    unpack(&mut inflate(&compressed, &header)?, &header, &palette)
+    let mut rows = Rows { inflater: Decompress::new(true), ended: false, block: &[], data, rest };
+    let picture = unpack(&mut rows, &header, &palette)?;
+    check_presence(rows.rest)?;
+    Ok(picture)
 }
 
-/// The chunks from `chunk` up to the end of the image must be there; what they hold does not count.
-fn check_presence<'a>(mut chunk: Chunk<'a>, mut rest: &'a [u8]) -> Result<(), PictureError> {
-    while chunk.kind != *b"IEND" {
+/// The chunks up to the end of the image must be there; what they hold does not count.
+fn check_presence(mut rest: &[u8]) -> Result<(), PictureError> {
+    while let Ok(Some(chunk)) = take_chunk(&mut rest)
+        && chunk.kind != *b"IEND"
+    {
         if chunk.data.len() < chunk.length {
             return Err(TRUNCATED);
         }
-        let Ok(Some(next)) = take_chunk(&mut rest) else { break };
-        chunk = next;
     }
     Ok(())
 }
@@ -175,51 +173,77 @@ fn parse_header(data: &[u8]) -> Result<Header, PictureError> {
     Ok(Header { width, height, bits: bits.into(), colour, interlaced: interlaced != 0 })
 }
 
-/// The rows of all passes, each behind the byte that names its filter. Fewer than all if the compressed data say that
-/// they end there.
-fn inflate(compressed: &[u8], header: &Header) -> Result<Vec<u8>, PictureError> {
-    let total: usize = header.passes().map(|pass| pass.count * (pass.bytes + 1)).sum();
-    let mut inflater = Decompress::new(true);
-    let mut rows = Vec::new();
-    loop {
-        rows.reserve(rows.len().clamp(FIRST_ROWS, 1 << 26).min(total - rows.len()));
-        let before = (inflater.total_in(), rows.len());
-        let status = inflater
-            .decompress_vec(&compressed[before.0 as usize..], &mut rows, FlushDecompress::None)
-            .map_err(|_| damaged("the compressed data do not decompress"))?;
-        if rows.len() >= total || status == Status::StreamEnd {
-            rows.truncate(total);
-            return Ok(rows);
+/// The filtered rows in the image data, in their order.
+struct Rows<'a> {
+    inflater: Decompress,
+    /// The compressed data said so.
+    ended: bool,
+    /// What is being decompressed, then the rest of its chunk, then the rest of the file.
+    block: &'a [u8],
+    data: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl Rows<'_> {
+    /// The next row, behind the byte that names its filter. False if the compressed data end before it.
+    fn next(&mut self, row: &mut [u8]) -> Result<bool, PictureError> {
+        let mut filled = 0;
+        while filled < row.len() && !self.ended {
+            if self.block.is_empty() {
+                self.next_block()?;
+            }
+            let before = (self.inflater.total_in(), self.inflater.total_out());
+            let status = self
+                .inflater
+                .decompress(self.block, &mut row[filled..], FlushDecompress::None)
+                .map_err(|_| damaged("the compressed data do not decompress"))?;
+            self.block = &self.block[(self.inflater.total_in() - before.0) as usize..];
+            filled += (self.inflater.total_out() - before.1) as usize;
+            match status {
+                Status::Ok => {}
+                Status::StreamEnd => self.ended = true,
+                Status::BufError => return Err(damaged("the compressed data do not decompress")),
+            }
         }
-        if (inflater.total_in(), rows.len()) == before {
-            return Err(TRUNCATED);
+        match filled {
+            0 => Ok(false),
+            _ if filled < row.len() => Err(TRUNCATED),
+            _ => Ok(true),
         }
+    }
+
+    fn next_block(&mut self) -> Result<(), PictureError> {
+        while self.data.is_empty() {
+            match take_chunk(&mut self.rest)? {
+                Some(Chunk { kind: [b'I', b'D', b'A', b'T'], data, .. }) => self.data = data,
+                _ => return Err(TRUNCATED),
+            }
+        }
+        (self.block, self.data) = self.data.split_at(self.data.len().min(BLOCK));
+        Ok(())
     }
 }
 
-/// Filtered rows to pixels.
-fn unpack(rows: &mut [u8], header: &Header, palette: &[u8]) -> Result<Rgb, PictureError> {
+fn unpack(rows: &mut Rows, header: &Header, palette: &[u8]) -> Result<Rgb, PictureError> {
     let (width, height) = (header.width, header.height);
-    let mut pixels = vec![0; 3 * width * height];
-    let mut rest = rows;
+    let mut picture = Rgb::black(width, height);
+    if header.colour == Colour::Palette && palette[..3] != [0; 3] {
+        picture.pixels.chunks_exact_mut(3).for_each(|pixel| pixel.copy_from_slice(&palette[..3]));
+    }
     for pass in header.passes() {
-        let mut previous = vec![0; pass.bytes];
-        for y in (pass.y..height).step_by(pass.step_y).take(pass.count) {
-            let Some((row, behind)) = std::mem::take(&mut rest).split_at_mut_checked(pass.bytes + 1) else {
-                return Err(TRUNCATED);
-            };
-            rest = behind;
-            unfilter(row[0], &mut row[1..], &previous, header.pixel_bits().div_ceil(8))?;
-            let line = pixels[3 * width * y..][..3 * width].chunks_exact_mut(3);
-            header.convert(&row[1..], palette, line.skip(pass.x).step_by(pass.step_x));
-            previous.copy_from_slice(&row[1..]);
-            if rest.is_empty() {
-                // The compressed data may end with any row: what is missing stays black.
-                return Ok(Rgb { width, height, pixels });
+        let (mut row, mut previous) = (vec![0; pass.bytes + 1], vec![0; pass.bytes + 1]);
+        for y in (pass.y..height).step_by(pass.step_y) {
+            if !rows.next(&mut row)? {
+                // Like Pillow: where the compressed data end with a row, the others are of colour 0.
+                return if (pass.x, y) == (0, 0) { Err(TRUNCATED) } else { Ok(picture) };
             }
+            unfilter(row[0], &mut row[1..], &previous[1..], header.pixel_bits().div_ceil(8))?;
+            let line = picture.pixels[3 * width * y..][..3 * width].chunks_exact_mut(3);
+            header.convert(&row[1..], palette, line.skip(pass.x).step_by(pass.step_x));
+            std::mem::swap(&mut row, &mut previous);
         }
     }
-    Ok(Rgb { width, height, pixels })
+    Ok(picture)
 }
 
 impl Header {
@@ -231,7 +255,6 @@ impl Header {
             y,
             step_x,
             step_y,
-            count: (self.height - y).div_ceil(step_y),
             bytes: ((self.width - x).div_ceil(step_x) * self.pixel_bits()).div_ceil(8),
         })
     }
@@ -244,7 +267,7 @@ impl Header {
     fn convert<'a>(&self, row: &[u8], palette: &[u8], targets: impl Iterator<Item = &'a mut [u8]>) {
         let bits = self.bits;
         for (x, target) in targets.enumerate() {
-            // The first sample; a 16-bit one by its high byte.
+            // Of this pixel; of 16 bits the high byte.
             let sample = |index: usize| {
                 if bits < 8 {
                     row[x * bits / 8] >> (8 - bits - x * bits % 8) & (u8::MAX >> (8 - bits))

@@ -1,0 +1,13 @@
+// libtorch's threads and switches.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "rust/cxx.h"
+
+namespace polyact {
+
+void allow_tf32(bool allowed);
+void parallel(size_t total, size_t grain, rust::Fn<void(size_t, size_t, size_t)> task, size_t context);
+
+}  // namespace polyact

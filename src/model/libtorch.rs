@@ -1,0 +1,37 @@
+//! What is used of libtorch itself and `tch` does not offer: its threads, and a switch.
+
+#[cxx::bridge(namespace = "polyact")]
+mod ffi {
+    unsafe extern "C++" {
+        include!("polyact/src/model/libtorch.h");
+
+        #[namespace = "at"]
+        type Tensor;
+
+        /// Whether CUDA may round the factors of f32 products to ten bits of mantissa. libtorch allows it to convolutions
+        /// unless told otherwise.
+        fn allow_tf32(allowed: bool);
+        /// Split [0, total) over libtorch's own threads, at least `grain` in one piece; `task(context, begin, end)`.
+        fn parallel(total: usize, grain: usize, task: fn(usize, usize, usize), context: usize) -> Result<()>;
+    }
+
+    impl UniquePtr<Tensor> {}
+}
+
+pub(super) use ffi::{Tensor, allow_tf32};
+
+/// Run `task(begin, end)` over pieces of [0, total) on libtorch's threads.
+///
+/// The kernels share libtorch's pool: its workers spin for a while after each convolution, and a second pool would have
+/// to fight them for the cores.
+pub(super) fn parallel_for<F: Fn(usize, usize) + Sync>(
+    total: usize,
+    grain: usize,
+    task: F,
+) -> Result<(), cxx::Exception> {
+    fn trampoline<F: Fn(usize, usize) + Sync>(context: usize, begin: usize, end: usize) {
+        // SAFETY: `context` is the address of `task`, which outlives the call of `parallel`; F is Sync.
+        unsafe { (*(context as *const F))(begin, end) }
+    }
+    ffi::parallel(total, grain, trampoline::<F>, &raw const task as usize)
+}

@@ -1,0 +1,189 @@
+//! What a site computes when the interpreter comes to it: the function itself, or the kernel on libtorch's own threads.
+
+use std::sync::{Mutex, PoisonError};
+
+use cxx::UniquePtr;
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::libtorch::{self, parallel_for};
+use super::site::{Computation, Overflow, SiteKind, Sites};
+use crate::activation::{Element, MaxPool, Relu};
+
+/// Values that one thread takes at least: below, waking a thread costs more than it saves.
+const GRAIN: usize = 8192;
+
+/// Called by the interpreter through the bridge: what site `index` makes of `x`.
+pub(super) fn apply(
+    sites: &Sites,
+    index: usize,
+    x: UniquePtr<libtorch::Tensor>,
+    in_place: bool,
+) -> Result<UniquePtr<libtorch::Tensor>, TchError> {
+    // SAFETY: both sides mean a heap-allocated at::Tensor, and ownership goes with the pointer.
+    let mut x = unsafe { Tensor::from_ptr(x.into_raw().cast()) };
+    let entry = sites.entry(index);
+    entry.shape.get_or_init(|| x.size());
+    let mut y = match &entry.computation {
+        Computation::Exact => exact(entry.kind, &mut x, in_place)?,
+        Computation::Relu(relu) => approximate_relu(relu, x, in_place, &entry.overflow)?,
+        Computation::MaxPool(pool) => approximate_max_pool(pool, &x, &entry.overflow)?,
+    };
+    let pointer = y.as_mut_ptr();
+    std::mem::forget(y);
+    // SAFETY: as above, in the other direction.
+    Ok(unsafe { UniquePtr::from_raw(pointer.cast()) })
+}
+
+fn exact(kind: SiteKind, x: &mut Tensor, in_place: bool) -> Result<Tensor, TchError> {
+    match kind {
+        SiteKind::Relu if in_place => x.f_relu_(),
+        SiteKind::Relu => x.f_relu(),
+        SiteKind::Relu6 if in_place => x.f_clamp_(0.0, 6.0),
+        SiteKind::Relu6 => x.f_clamp(0.0, 6.0),
+        SiteKind::MaxPool { window, .. } => {
+            let list = |pair: [usize; 2]| pair.map(|v| v as i64);
+            x.f_max_pool2d(
+                list(window.kernel),
+                list(window.stride),
+                list(window.padding),
+                list(window.dilation),
+                window.ceil_mode,
+            )
+        }
+    }
+}
+
+fn approximate_relu(
+    relu: &Relu,
+    mut x: Tensor,
+    in_place: bool,
+    overflow: &Mutex<Overflow>,
+) -> Result<Tensor, TchError> {
+    let kind = x.f_kind()?;
+    if x.device() != Device::Cpu || !matches!(kind, Kind::Float | Kind::Double) {
+        count_by_tensors(&x, relu.range(), overflow)?;
+        let y = relu.of_tensor(&x)?;
+        if !in_place {
+            return Ok(y);
+        }
+        x.f_copy_(&y)?;
+        return Ok(x);
+    }
+    let source = if batch_major_and_dense(&x) { x.shallow_clone() } else { x.f_contiguous()? };
+    let target = if in_place { source.shallow_clone() } else { source.f_empty_like()? };
+    match kind {
+        Kind::Float => relu_kernel::<f32>(relu, &source, &target, overflow)?,
+        _ => relu_kernel::<f64>(relu, &source, &target, overflow)?,
+    }
+    if in_place && source.data_ptr() != x.data_ptr() {
+        x.f_copy_(&target)?;
+        return Ok(x);
+    }
+    Ok(target)
+}
+
+fn relu_kernel<T: Element>(relu: &Relu, x: &Tensor, y: &Tensor, overflow: &Mutex<Overflow>) -> Result<(), TchError> {
+    let count = x.numel();
+    let image = count / x.size().first().map_or(1, |&batch| batch.max(1) as usize);
+    let (from, to) = (x.data_ptr() as usize, y.data_ptr() as usize);
+    parallel_for(count, GRAIN, |begin, end| {
+        let report = &mut |at: usize, block: &[T]| tally(overflow, relu.range(), begin + at, block, image);
+        // SAFETY: both tensors are dense, of the same layout, and hold `count` values; threads have disjoint pieces.
+        unsafe { relu.run((from as *const T).add(begin), (to as *mut T).add(begin), end - begin, report) };
+    })
+    .map_err(|error| TchError::Torch(error.to_string()))
+}
+
+fn approximate_max_pool(pool: &MaxPool, x: &Tensor, overflow: &Mutex<Overflow>) -> Result<Tensor, TchError> {
+    let kind = x.f_kind()?;
+    // PyTorch takes [C, H, W] for a single image.
+    if x.dim() == 3 {
+        return approximate_max_pool(pool, &x.f_unsqueeze(0)?, overflow)?.f_squeeze_dim(0);
+    }
+    let (images, channels, height, width) = x.size4()?;
+    let input = [height as usize, width as usize];
+    let output = [pool.window().output(0, input[0]) as i64, pool.window().output(1, input[1]) as i64];
+    if output.contains(&0) {
+        return Err(TchError::Torch(format!("a max-pool's window is larger than its input of {height}x{width}")));
+    }
+    if x.device() != Device::Cpu || !matches!(kind, Kind::Float | Kind::Double) {
+        count_by_tensors(x, pool.range(), overflow)?;
+        return pool.of_tensor(x);
+    }
+    let x = x.f_contiguous()?;
+    let y = Tensor::f_empty([images, channels, output[0], output[1]], (kind, Device::Cpu))?;
+    match kind {
+        Kind::Float => pool_kernel::<f32>(pool, &x, &y, input, overflow)?,
+        _ => pool_kernel::<f64>(pool, &x, &y, input, overflow)?,
+    }
+    Ok(y)
+}
+
+fn pool_kernel<T: Element>(
+    pool: &MaxPool,
+    x: &Tensor,
+    y: &Tensor,
+    input: [usize; 2],
+    overflow: &Mutex<Overflow>,
+) -> Result<(), TchError> {
+    let size = x.size();
+    let (images, channels) = (size[0] as usize, size[1] as usize);
+    let area = input[0] * input[1];
+    let (from, to) = (x.data_ptr() as usize, y.data_ptr() as usize);
+    parallel_for(images * channels, (GRAIN / area.max(1)).max(1), |begin, end| {
+        let report = &mut |at: usize, row: &[T]| tally(overflow, pool.range(), at, row, channels * area);
+        // SAFETY: both tensors are contiguous and hold images·channels planes; threads have disjoint planes.
+        unsafe { pool.run(from as *const T, to as *mut T, input, begin..end, report) };
+    })
+    .map_err(|error| TchError::Torch(error.to_string()))
+}
+
+/// Count what in `values`, which begin at position `at`, is outside `range`; an image has `image` values.
+#[cold]
+fn tally<T: Element>(overflow: &Mutex<Overflow>, range: f64, at: usize, values: &[T], image: usize) {
+    let mut overflow = overflow.lock().unwrap_or_else(PoisonError::into_inner);
+    for (i, value) in values.iter().enumerate() {
+        let size = value.to_f64().abs();
+        if size <= range {
+            continue;
+        }
+        overflow.values += 1;
+        overflow.not_a_number += u64::from(size.is_nan());
+        overflow.worst = overflow.worst.max(size);
+        overflow.images.insert((at + i) / image.max(1));
+    }
+}
+
+fn count_by_tensors(x: &Tensor, range: f64, overflow: &Mutex<Overflow>) -> Result<(), TchError> {
+    let size = x.f_to_kind(Kind::Double)?.f_abs()?.f_reshape([x.size().first().copied().unwrap_or(1), -1])?;
+    let outside = size.f_le(range)?.f_logical_not()?;
+    let of_images = Vec::<i64>::try_from(outside.f_sum_dim_intlist(1, false, Kind::Int64)?.f_to(Device::Cpu)?)?;
+    if of_images.iter().all(|&count| count == 0) {
+        return Ok(());
+    }
+    let not_a_number = size.f_isnan()?.f_sum(Kind::Int64)?.f_int64_value(&[])?;
+    let worst = size.f_nan_to_num(0.0, f64::INFINITY, 0.0)?.f_max()?.f_double_value(&[])?;
+    let mut overflow = overflow.lock().unwrap_or_else(PoisonError::into_inner);
+    overflow.values += of_images.iter().sum::<i64>() as u64;
+    overflow.not_a_number += not_a_number as u64;
+    overflow.worst = overflow.worst.max(worst);
+    overflow.images.extend((0..of_images.len()).filter(|&i| of_images[i] > 0));
+    Ok(())
+}
+
+/// Whether the values lie without gaps, one image after the other, as contiguous and channels-last tensors do.
+fn batch_major_and_dense(x: &Tensor) -> bool {
+    if x.is_contiguous() {
+        return true;
+    }
+    let mut axes: Vec<(i64, i64)> = x.stride().into_iter().zip(x.size()).filter(|&(_, size)| size != 1).collect();
+    let batch_first = axes.first().is_some_and(|first| axes.iter().all(|axis| axis.0 <= first.0));
+    axes.sort_unstable();
+    let mut expected = 1;
+    let dense = axes.iter().all(|&(stride, size)| {
+        let fits = stride == expected;
+        expected *= size;
+        fits
+    });
+    dense && (batch_first || x.size().first() == Some(&1))
+}
