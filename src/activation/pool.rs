@@ -96,10 +96,12 @@ impl MaxPool {
     }
 
     /// s of z = s·x + 1/2.
+    #[cfg(any(feature = "libtorch", test))]
     pub(super) fn scale(&self) -> f64 {
         self.scale
     }
 
+    #[cfg(feature = "libtorch")]
     pub(super) fn padding_value(&self) -> f64 {
         self.padding_value
     }

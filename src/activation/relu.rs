@@ -38,6 +38,7 @@ impl Relu {
     }
 
     /// (shift, range) of each ReLU that is summed, the second subtracted.
+    #[cfg(feature = "libtorch")]
     pub(super) fn terms(&self) -> impl Iterator<Item = (f64, f64)> {
         [(0.0, self.range), (SIX, self.range + SIX)].into_iter().take(1 + self.six as usize)
     }
