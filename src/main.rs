@@ -10,7 +10,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("Error: {failure}");
+            // libtorch puts a backtrace below the first line of its messages.
+            let message = failure.to_string();
+            eprintln!("Error: {}", message.lines().next().unwrap_or_default());
             ExitCode::from(failure.exit_code())
         }
     }

@@ -29,7 +29,7 @@ pub(super) struct DeviceOptions {
     /// Allow TF32 on CUDA: faster, and three digits less in every product
     #[arg(long)]
     pub tf32: bool,
-    /// Threads for one pass [default: as many as the machine has cores]
+    /// Threads for the network, and as many for decoding [default: as many as the machine has cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=4096))]
     pub threads: Option<i32>,
 }
@@ -54,6 +54,8 @@ impl ModelOptions {
         let DeviceOptions { device, tf32, threads } = self.device;
         if let Some(threads) = threads {
             tch::set_num_threads(threads);
+            // Fails only where the pool is there already, and this is its first use.
+            let _ = rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global();
         }
         model::allow_tf32(tf32);
         if let Device::Cuda(index) = device {
@@ -92,7 +94,9 @@ pub(super) struct InputSize(pub [usize; 3]);
 fn input_size(text: &str) -> Result<InputSize, String> {
     let sizes: Result<Vec<usize>, _> = text.split('x').map(str::parse).collect();
     match sizes.as_deref() {
-        Ok(&[channels, height, width]) if channels * height * width > 0 => Ok(InputSize([channels, height, width])),
+        Ok(&[channels, height, width]) if [channels, height, width].iter().all(|size| (1..=65536).contains(size)) => {
+            Ok(InputSize([channels, height, width]))
+        }
         _ => Err("expected channels, height and width such as 3x224x224".to_owned()),
     }
 }

@@ -184,7 +184,7 @@ impl Model {
         let logits = unsafe { Tensor::from_ptr(output.into_raw().cast()) };
         let count = images.size().first().copied().unwrap_or(0);
         match logits.size()[..] {
-            [images, _] if images == count => Ok(logits),
+            [images, classes] if images == count && classes > 0 => Ok(logits),
             _ => Err(ModelError::Logits { shape: logits.size(), images: count }),
         }
     }
