@@ -136,7 +136,7 @@ fn winner(logits: &[f64]) -> Option<usize> {
     if logits.iter().any(|logit| logit.is_nan()) {
         return None;
     }
-    (0..logits.len()).find(|&class| rank(class, logits) == 0)
+    (0..logits.len()).reduce(|best, class| if logits[class] > logits[best] { class } else { best })
 }
 
 /// Largest minus second largest.
