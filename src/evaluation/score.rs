@@ -49,7 +49,8 @@ impl Score {
         self.top1_exact += usize::from(rank_exact < 1);
         self.top5 += usize::from(rank < 5);
         self.top5_exact += usize::from(rank_exact < 5);
-        self.agreements += usize::from(winner(exact).is_some() && winner(exact) == winner(approximate));
+        let (first, first_exact) = (winner(approximate), winner(exact));
+        self.agreements += usize::from(first_exact.is_some() && first_exact == first);
         self.not_finite += usize::from(approximate.iter().any(|logit| !logit.is_finite()));
         for (exact, approximate) in exact.iter().zip(approximate) {
             let error = (exact - approximate).abs();
@@ -60,8 +61,7 @@ impl Score {
         of_class.images += 1;
         of_class.exact += usize::from(rank_exact < 1);
         of_class.approximate += usize::from(rank < 1);
-        let margin = margin(exact);
-        Prediction { index, label, exact: winner(exact), approximate: winner(approximate), margin }
+        Prediction { index, label, exact: first_exact, approximate: first, margin: margin(exact) }
     }
 
     /// Images counted.
