@@ -19,15 +19,17 @@ fn main() {
     let dataset = OpenOptions::default().open(Path::new(folder)).expect("a folder of class folders");
     let transform = Transform { resize: Some(256), crop: Some(224), interpolation: Interpolation::Bilinear };
     let preparation = Preparation { transform, mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] };
+    let all: Vec<usize> = (0..dataset.len()).collect();
     let mut seconds = Vec::new();
     for _ in 0..runs {
         let start = Instant::now();
         let mut images = 0;
-        let all: Result<(), ()> = dataset.read_ahead(&preparation, dataset.len(), 64, |batch| {
-            images += batch.indices.len();
-            Ok(())
+        std::thread::scope(|threads| {
+            for batch in dataset.read_ahead(threads, &preparation, &all, 64) {
+                images += batch.indices.len();
+            }
         });
-        assert!(all.is_ok() && images == dataset.len(), "every image can be read");
+        assert_eq!(images, dataset.len(), "every image can be read");
         seconds.push(start.elapsed().as_secs_f64());
     }
     println!("{seconds:?}");

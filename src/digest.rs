@@ -22,6 +22,16 @@ pub fn of_file(path: &Path) -> std::io::Result<String> {
     }
 }
 
+/// SHA-256 of some bytes, in hexadecimal.
+pub fn of_text(bytes: &[u8]) -> String {
+    hexadecimal(Sha256::new_with_prefix(bytes))
+}
+
+/// A digest in hexadecimal.
+pub fn shown(sha256: &[u8; 32]) -> String {
+    sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// SHA-256 of some bytes.
 pub fn of_bytes(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
@@ -40,7 +50,7 @@ pub fn of_images(mut images: Vec<([u8; 32], u32)>) -> String {
 }
 
 fn hexadecimal(hasher: Sha256) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    shown(&hasher.finalize().into())
 }
 
 #[cfg(test)]
@@ -51,8 +61,7 @@ mod tests {
     #[test]
     fn digest_of_abc_is_the_published_one() {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        let digits: String = of_bytes(b"abc").iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(digits, expected);
+        assert_eq!(shown(&of_bytes(b"abc")), expected);
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{column, fails, polyact_succeeds, python, reproducible, rows, text, weights};
+use common::{column, fails, polyact, polyact_succeeds, python, reproducible, rows, text, weights};
 
 /// A dataset of IDX files with a given header and content.
 fn dataset(folder: &Path, sizes: &[u32], labels: &[u8]) -> PathBuf {
@@ -77,6 +77,109 @@ fn values_outside_the_range_are_told_with_site_and_image() {
     let row: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert!(row["overflow_values"].as_u64() > Some(0) && row["overflow_images"].as_u64() > Some(0), "{json}");
     assert!(row["overflow_site"].as_str().unwrap().starts_with("features."), "{json}");
+}
+
+#[test]
+fn overflow_can_stop_the_run_or_be_clipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let (vgg, report) = (weights("vgg-fashion.pt"), folder.path().join("overflow.csv"));
+    let common = ["eval", "--model", text(&vgg), "--relu-range", "4", "--limit", "300", "--quiet"];
+    // A range of 4 is a little too small for a few images.
+    let counted = polyact_succeeds(&[&common, ["--json", "--overflow-report", text(&report)].as_slice()].concat());
+    let counted: serde_json::Value = serde_json::from_str(&counted).unwrap();
+    assert!(counted["overflow_images"].as_u64() > Some(0));
+    let lines = rows(&report);
+    let images: Vec<usize> = lines.iter().map(|line| line[8].parse().unwrap()).collect();
+    assert!(images.is_sorted_by(|a, b| a >= b), "{lines:?}");
+    assert_eq!(lines[0][1], counted["overflow_site"].as_str().unwrap());
+    let (worst, needed): (f64, f64) = (lines[0][10].parse().unwrap(), lines[0][11].parse().unwrap());
+    assert!(needed >= worst && needed <= worst + 1e-4);
+
+    let stopped = polyact(&[&common, ["--on-overflow", "error"].as_slice()].concat());
+    assert_eq!(stopped.status.code(), Some(3));
+    let message = String::from_utf8(stopped.stderr).unwrap();
+    assert!(message.contains("features.") && message.contains("|x| = 4."), "{message}");
+
+    let clipped = polyact_succeeds(&[&common, ["--on-overflow", "clip", "--json"].as_slice()].concat());
+    let clipped: serde_json::Value = serde_json::from_str(&clipped).unwrap();
+    assert_eq!(clipped["on_overflow"], "clip");
+    assert!(clipped["overflow_values"].as_u64() > Some(0), "clipped values are counted");
+    let error = |row: &serde_json::Value| row["max_logit_error"].as_str().unwrap().parse::<f64>().unwrap();
+    assert!(error(&clipped) < error(&counted), "{clipped} {counted}");
+}
+
+/// Two copies of the model side by side on the CPU stand for two devices.
+#[test]
+fn devices_share_the_images_and_give_the_row_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let vgg = weights("vgg-fashion.pt");
+    for device in ["cpu", "cpu,cpu,cpu"] {
+        let (out, predictions) = (path("r.csv"), path(&format!("{device}.csv")));
+        polyact_succeeds(&[
+            "eval",
+            "--model",
+            text(&vgg),
+            "--relu-range",
+            "16",
+            "--limit",
+            "1000",
+            "--batch",
+            "30",
+            "--device",
+            device,
+            "--out",
+            &out,
+            "--predictions",
+            &predictions,
+            "--quiet",
+        ]);
+    }
+    let rows = rows(Path::new(&path("r.csv")));
+    assert_eq!(column(&rows[1], "device"), "cpu+cpu+cpu");
+    let device = polyact::report::COLUMNS.iter().position(|&name| name == "device").unwrap();
+    let mut alike = rows[1].clone();
+    alike[device] = "cpu".to_owned();
+    assert_eq!(reproducible(&alike), reproducible(&rows[0]));
+    let [one, three] = ["cpu.csv", "cpu,cpu,cpu.csv"].map(|name| fs::read(path(name)).unwrap());
+    assert_eq!(one, three, "predictions are in order");
+}
+
+#[test]
+fn plans_and_range_files_set_single_sites() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        fs::write(folder.path().join(name), content).unwrap();
+        folder.path().join(name).to_str().unwrap().to_owned()
+    };
+    let vgg = weights("vgg-fashion.pt");
+    let listing = polyact_succeeds(&["inspect", "--model", text(&vgg), "--json"]);
+    let listing: serde_json::Value = serde_json::from_str(&listing).unwrap();
+    let names: Vec<&str> = listing["sites"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
+    let lines: Vec<String> = names.iter().map(|name| format!("{name},16")).collect();
+    let ranges = format!("file:{}", file("ranges.csv", &format!("site,range\n{}\n", lines.join("\n"))));
+    let eval = |more: &[&str]| {
+        let common = ["eval", "--model", text(&vgg), "--limit", "300", "--json", "--quiet"];
+        let json = polyact_succeeds(&[&common, more].concat());
+        serde_json::from_str::<serde_json::Value>(&json).unwrap()
+    };
+    let (one, many) = (eval(&["--relu-range", "16"]), eval(&["--relu-range", &ranges]));
+    assert_eq!(one["max_logit_error"], many["max_logit_error"]);
+    assert!(many["relu_range"].as_str().unwrap().starts_with("file:ranges.csv#"), "{many}");
+
+    let all_exact = file("exact.toml", "[[sites]]\nmatch = '*'\nactivation = 'exact'\n");
+    let exact = eval(&["--plan", &all_exact]);
+    assert_eq!((exact["max_logit_error"].as_str(), exact["depth"].as_u64()), (Some("0.000e0"), None));
+    let last = format!("[[sites]]\nmatch = '{}'\nrange = 0.001\n", names[names.len() - 1]);
+    let narrow = eval(&["--relu-range", &ranges, "--plan", &file("narrow.toml", &last)]);
+    assert_eq!(narrow["overflow_site"].as_str(), names.last().copied());
+    assert!(narrow["plan"].as_str().unwrap().starts_with("file:narrow.toml#"));
+
+    let eval = ["eval", "--model", text(&vgg), "--relu-range"];
+    let short = format!("file:{}", file("short.csv", "site,range\nfeatures.2,3\n"));
+    fails(&[&eval, [short.as_str()].as_slice()].concat(), 1, "no line for site features.5; it has features.2");
+    let wrong = file("wrong.toml", "[[sites]]\nmatch = 'feature.2'\nrange = 3\n");
+    fails(&[&eval, ["9", "--plan", &wrong].as_slice()].concat(), 1, "did you mean `features.2");
 }
 
 #[test]

@@ -66,8 +66,14 @@ fn one_set_in_three_layouts_gives_one_row() {
 
 #[test]
 fn logits_from_files_are_those_of_torchvision_s_pipeline() {
+    // Two photographs in folders of their own beside the drawn pictures.
     const IMAGES: usize = 6;
-    let set = Set::of("6", "3");
+    let set = Set::of("4", "2");
+    for (class, photograph) in [("x-buildings", "buildings/china.jpg"), ("x-flowers", "flowers/flower.jpg")] {
+        let folder = PathBuf::from(set.path("val")).join(class);
+        fs::create_dir(&folder).unwrap();
+        fs::copy(common::root().join("tests/photographs").join(photograph), folder.join("photograph.jpg")).unwrap();
+    }
     let dataset = OpenOptions::default().open(Path::new(&set.path("val"))).unwrap();
     for name in ["resnet18", "resnet152", "vgg19_bn", "googlenet", "inception_v3", "mobilenet_v2"] {
         let (resize, crop) = if name == "inception_v3" { (342, 299) } else { (256, 224) };
@@ -77,13 +83,15 @@ fn logits_from_files_are_those_of_torchvision_s_pipeline() {
         let preparation = Preparation { transform, mean: IMAGENET.0.to_vec(), std: IMAGENET.1.to_vec() };
         let expected = Tensor::from_slice(&read_f32(&set.folder.path().join("logits.bin"))).view([IMAGES as i64, 1000]);
         let mut found = Vec::new();
-        let done: Result<(), ()> = dataset.read_ahead(&preparation, IMAGES, 4, |batch| {
-            let side = crop as i64;
-            let input = Tensor::from_slice(&batch.pixels).view([-1, 3, side, side]);
-            found.push(model.forward(&input, &model.exact()).unwrap());
-            Ok(())
+        let images: Vec<usize> = (0..IMAGES).collect();
+        assert_eq!(dataset.len(), IMAGES);
+        std::thread::scope(|threads| {
+            for batch in dataset.read_ahead(threads, &preparation, &images, 4) {
+                let side = crop as i64;
+                let input = Tensor::from_slice(&batch.pixels).view([-1, 3, side, side]);
+                found.push(model.forward(&input, &model.exact()).unwrap());
+            }
         });
-        done.unwrap();
         let difference = (Tensor::cat(&found, 0) - &expected).abs().max().double_value(&[]);
         let largest = expected.abs().max().double_value(&[]);
         assert!(difference <= 1e-4 * largest, "{name}: {difference} of {largest}");
@@ -116,6 +124,21 @@ fn images_that_cannot_be_read_are_counted_named_and_stop_a_strict_run() {
     fs::create_dir_all(&only).unwrap();
     fs::write(only.join("a.jpg"), "no image").unwrap();
     fails(&set.eval(&model, &["--dataset", text(only.parent().unwrap())]), 1, "none of the 1 images can be read");
+}
+
+#[test]
+fn images_of_several_sizes_without_a_crop_are_refused_whatever_the_batch() {
+    let set = Set::new();
+    let (model, val) = (set.path("model.pt"), set.path("val"));
+    let message = |batch: &str| {
+        let more = ["--dataset", &val, "--resize", "none", "--crop", "none", "--batch", batch];
+        let output = common::polyact(&set.eval(&model, &more));
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let expected = message("1");
+    assert!(expected.contains("where those before it are") && expected.contains("--crop N"), "{expected}");
+    assert_eq!([message("7"), message("64")], [expected.clone(), expected]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{polyact_succeeds, python, read_f32, text};
+use common::{by_kind, polyact_succeeds, python, read_f32, text};
 use polyact::activation::{MaxPool, Relu, Sign, Spec, Window};
 use polyact::model::{Model, Sites};
 use tch::{Cuda, Device, Kind, Tensor};
@@ -88,7 +88,7 @@ fn swapped_networks_agree_with_float64_in_pytorch() {
         let sign = Sign::design(&Spec::Paper { alpha: 14 }).unwrap().unwrap();
         for device in devices() {
             let model = Model::load(&folder.path().join("model.pt"), device).unwrap();
-            let sites = model.approximate(Some((&sign, numbers[1])), Some((&sign, numbers[2]))).unwrap();
+            let sites = by_kind(&model, Some((&sign, numbers[1])), Some((&sign, numbers[2]))).unwrap();
             let logits = model.forward(&input(folder.path(), numbers[0] as i64).to_device(device), &sites).unwrap();
             assert_eq!(overflowed(&model, &sites), Vec::<String>::new(), "{name}");
             let difference = relative_difference(&logits, &read_f32(&folder.path().join("logits.bin")));

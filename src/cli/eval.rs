@@ -1,5 +1,6 @@
 //! `polyact eval`: exact against approximate accuracy of a model on a dataset.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -8,13 +9,18 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use super::calibrate::images_file;
+use super::configuration::{ConfigurationOptions, OnOverflow};
 use super::options::{ModelOptions, PreparationOptions, ReadingOptions};
-use super::substitution::SubstitutionOptions;
-use super::summary::Summary;
+use super::summary::{Setting, Summary, by_harm, needed};
 use super::{Failure, print};
-use crate::dataset::{BUNDLED, Dataset};
-use crate::evaluation::{Evaluation, Observer, Prediction, Scope, Score, evaluate};
-use crate::model::Model;
+use crate::dataset::{BUNDLED, Broken, Dataset};
+use crate::digest;
+use crate::evaluation::{
+    ClassScore, Configuration, Designs, Evaluation, Observer, Prediction, Ranges, Replica, Scope, Substitution, Tally,
+    evaluate,
+};
+use crate::model::{Model, Site};
 use crate::report::{Results, Row};
 
 /// Compare a model's exact accuracy with the one it keeps when its ReLUs and max-pools are polynomials
@@ -30,7 +36,7 @@ pub struct Arguments {
     #[command(flatten)]
     reading: ReadingOptions,
     #[command(flatten)]
-    substitution: SubstitutionOptions,
+    configuration: ConfigurationOptions,
     #[command(flatten)]
     preparation: PreparationOptions,
     #[command(flatten)]
@@ -52,6 +58,9 @@ pub(super) struct OutputOptions {
     /// Write a line a class to this CSV file: images, exact and approximate accuracy
     #[arg(long, value_name = "FILE")]
     pub per_class: Option<PathBuf>,
+    /// Write a line a site whose inputs left their range to this CSV file, in the order of harm
+    #[arg(long, value_name = "FILE")]
+    pub overflow_report: Option<PathBuf>,
     /// No progress bar, no warnings
     #[arg(long)]
     pub quiet: bool,
@@ -62,17 +71,19 @@ const EXAMPLES: &str = "Examples:
   polyact eval --model weights/vgg-fashion.pt --relu minimax:15,27,29 --relu-range 16 --out r.csv
   polyact eval --model resnet50.pt --dataset imagenet/val --relu-range 50 --limit 1000
   polyact eval --model resnet50.pt --dataset ILSVRC2012_img_val.tar --labels synset_labels.txt ...
+  polyact eval --model resnet50.pt --dataset imagenet/val --relu-range file:ranges.csv --holdout 1000
 
-A range is the bound of all sites of its kind. Inputs beyond it are counted and never clipped: there
-the polynomials blow up, as they would under encryption. ReLU6 is ReLU(x) - ReLU(x-6), and the range
-of its second ReLU is B+6. The README explains the columns of the CSV file.";
+Inputs beyond a range are counted and, unless --on-overflow says so, not clipped: there the polynomials
+blow up, as they would under encryption. ReLU6 is ReLU(x) - ReLU(x-6), and the range of its second
+ReLU is B+6. The README explains the columns of the CSV file.";
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (row, text) = compare(
         &arguments.model,
         &arguments.dataset,
         &arguments.reading,
-        &arguments.substitution,
+        || arguments.configuration.read(),
+        arguments.configuration.on_overflow == OnOverflow::Error,
         &arguments.preparation,
         &arguments.output,
     )?;
@@ -87,39 +98,67 @@ pub(super) fn compare(
     options: &ModelOptions,
     path: &Path,
     reading: &ReadingOptions,
-    substitution: &SubstitutionOptions,
+    configuration: impl FnOnce() -> Result<Configuration, Failure>,
+    stop_at_overflow: bool,
     preparation: &PreparationOptions,
     output: &OutputOptions,
 ) -> Result<(Row, String), Failure> {
     let results = output.out.as_deref().map(Results::open).transpose()?;
-    let mut per_class = output.per_class.as_deref().map(|path| Table::create("--per-class", path)).transpose()?;
-    let predictions = output.predictions.as_deref().map(|path| Table::create("--predictions", path)).transpose()?;
-    let model = options.load()?;
-    let substitution = substitution.resolve(&model)?;
-    let sites = substitution.apply(&model)?;
+    let mut per_class = Table::create("--per-class", output.per_class.as_deref())?;
+    let mut overflow_report = Table::create("--overflow-report", output.overflow_report.as_deref())?;
+    let predictions = Table::create("--predictions", output.predictions.as_deref())?;
+    let configuration = configuration()?;
+    let models = options.load()?;
+    let model = &models[0];
+    let substitution = configuration.resolve(model.sites(), &mut Designs::default())?;
+    let replicas = replicas(&models, std::slice::from_ref(&substitution))?;
     let dataset = reading.open(path)?;
+    let images = reading.evaluated(&dataset)?;
     let preparation = preparation.resolve(model.preprocess(), &dataset)?;
     if !output.quiet {
-        warn(&model);
+        warn(model);
     }
 
-    let images = reading.images(&dataset);
+    let (batch, strict) = (reading.batch, reading.strict);
     let scope =
-        Scope { dataset: &dataset, preparation: &preparation, images, batch: reading.batch, strict: reading.strict };
-    let mut watch = Watch { dataset: &dataset, bar: progress_bar(images, output.quiet), predictions };
+        Scope { dataset: &dataset, preparation: &preparation, images: &images, batch, strict, stop_at_overflow };
+    let bar = progress_bar(images.len(), output.quiet);
+    let mut watch = Watch { dataset: &dataset, bar, predictions, classes: Vec::new() };
     watch.begin()?;
-    let evaluation = evaluate(&model, scope, &sites, &mut watch);
+    let mut evaluation = Evaluation::default();
+    let evaluated = evaluate(&replicas, scope, &mut evaluation, &mut watch);
     watch.bar.finish_and_clear();
-    let evaluation = evaluation?;
+    evaluated?;
     watch.end()?;
-    tell_broken(&dataset, &evaluation);
+    tell_broken(&dataset, &evaluation.broken);
+    if !output.quiet {
+        tell_calibrated(&configuration, &evaluation)?;
+    }
+    let tally = &evaluation.tallies[0];
     if let Some(table) = &mut per_class {
-        table.classes(&evaluation.score)?;
+        watch.classes.resize(tally.score.classes(), ClassScore::default());
+        table.classes(&watch.classes)?;
+    }
+    if let Some(table) = &mut overflow_report {
+        table.overflows(&dataset, model.sites(), &substitution, tally)?;
     }
 
-    let batch = reading.batch;
-    let (model, dataset, preparation, substitution) = (&model, &dataset, &preparation, &substitution);
-    let summary = Summary { options, model, dataset, preparation, substitution, batch, evaluation: &evaluation };
+    let setting = Setting {
+        model: name_of(&options.model),
+        model_sha256: model.sha256(),
+        sites: model.sites(),
+        dataset: &dataset,
+        preparation: &preparation,
+        device: options.device.name(),
+        batch,
+    };
+    let summary = Summary {
+        setting: &setting,
+        configuration: &configuration,
+        substitution: &substitution,
+        evaluation: &evaluation,
+        tally,
+    };
     let row = summary.row();
     if let Some(mut results) = results {
         results.append(&row)?;
@@ -128,22 +167,65 @@ pub(super) fn compare(
     Ok((row, text))
 }
 
+/// The name of an archive in results: its file's, without the ending.
+pub(super) fn name_of(model: &Path) -> String {
+    model.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Each of `models` with a table of sites for each of `substitutions`.
+///
+/// # Errors
+/// A pool that cannot be approximated.
+pub(super) fn replicas<'a>(models: &'a [Model], substitutions: &[Substitution]) -> Result<Vec<Replica<'a>>, Failure> {
+    let replica = |model: &'a Model| {
+        let configurations: Result<_, _> = substitutions.iter().map(|substitution| substitution.table(model)).collect();
+        Ok(Replica { model, configurations: configurations? })
+    };
+    models.iter().map(replica).collect()
+}
+
 /// What the user must know before the figures.
-fn warn(model: &Model) {
+pub(super) fn warn(model: &Model) {
     for node in model.foreign().iter().filter(|node| !node.at_output) {
         eprintln!("warning: {} at {} is no polynomial and stays as it is", node.operator, node.name);
     }
 }
 
 /// Images that were left out: even when quiet, since the figures rest on fewer images.
-fn tell_broken(dataset: &Dataset, evaluation: &Evaluation) {
+pub(super) fn tell_broken(dataset: &Dataset, all: &[Broken]) {
     const SHOWN: usize = 20;
-    for broken in evaluation.broken.iter().take(SHOWN) {
+    for broken in all.iter().take(SHOWN) {
         eprintln!("warning: image {} left out: {}", dataset.image_name(broken.index), broken.reason);
     }
-    if evaluation.broken.len() > SHOWN {
-        eprintln!("warning: {} more images left out", evaluation.broken.len() - SHOWN);
+    if all.len() > SHOWN {
+        eprintln!("warning: {} more images left out", all.len() - SHOWN);
     }
+}
+
+/// Images that the ranges were measured on: accuracy on them says less than on others.
+///
+/// # Errors
+/// A list of images beside a ranges file that cannot be read.
+pub(super) fn tell_calibrated(configuration: &Configuration, evaluation: &Evaluation) -> Result<(), Failure> {
+    let ranges = [&configuration.relu_range, &configuration.maxpool_range];
+    let mut files: Vec<PathBuf> = ranges.into_iter().flatten().filter_map(Ranges::path).map(images_file).collect();
+    files.dedup();
+    for path in files.iter().filter(|path| path.exists()) {
+        let text = std::fs::read_to_string(path).map_err(|source| Failure::File {
+            flag: "ranges",
+            path: path.display().to_string(),
+            source,
+        })?;
+        let known: HashSet<&str> = text.lines().collect();
+        let met = evaluation.images.iter().filter(|(sha256, _)| known.contains(digest::shown(sha256).as_str())).count();
+        if met > 0 {
+            eprintln!(
+                "warning: the ranges were measured on {met} of these {} images; evaluate others, or keep some apart by --holdout",
+                evaluation.images.len()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Draws progress and writes predictions.
@@ -151,6 +233,7 @@ struct Watch<'a> {
     dataset: &'a Dataset,
     bar: ProgressBar,
     predictions: Option<Table<'a>>,
+    classes: Vec<ClassScore>,
 }
 
 impl Watch<'_> {
@@ -165,7 +248,10 @@ impl Watch<'_> {
 }
 
 impl Observer for Watch<'_> {
-    fn image(&mut self, prediction: &Prediction) -> std::io::Result<()> {
+    fn image(&mut self, _configuration: usize, prediction: &Prediction) -> std::io::Result<()> {
+        let classes = self.classes.len().max(prediction.label + 1);
+        self.classes.resize(classes, ClassScore::default());
+        self.classes[prediction.label].add(prediction);
         let Some(table) = &mut self.predictions else { return Ok(()) };
         let class = |class: Option<usize>| class.map(|class| class.to_string()).unwrap_or_default();
         let fields = [
@@ -179,9 +265,12 @@ impl Observer for Watch<'_> {
         table.writer.write_record(fields).map_err(std::io::Error::other)
     }
 
-    fn batch(&mut self, done: usize, score: &Score) {
+    fn batch(&mut self, done: usize, _batch: &Evaluation, all: &Evaluation) -> std::io::Result<()> {
         self.bar.set_position(done as u64);
-        self.bar.set_message(format!("exact {:.2} %, approximate {:.2} %", score.top1_exact(), score.top1()));
+        if let Some(Tally { score, .. }) = all.tallies.first() {
+            self.bar.set_message(format!("exact {:.2} %, approximate {:.2} %", score.top1_exact(), score.top1()));
+        }
+        Ok(())
     }
 }
 
@@ -193,11 +282,12 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// Before the work, so that a bad path fails at once.
-    fn create(flag: &'static str, path: &'a Path) -> Result<Table<'a>, Failure> {
+    /// If it is asked for; before the work, so that a bad path fails at once.
+    fn create(flag: &'static str, path: Option<&'a Path>) -> Result<Option<Table<'a>>, Failure> {
+        let Some(path) = path else { return Ok(None) };
         let file =
             File::create(path).map_err(|source| Failure::File { flag, path: path.display().to_string(), source })?;
-        Ok(Table { flag, path, writer: csv::Writer::from_writer(BufWriter::new(file)) })
+        Ok(Some(Table { flag, path, writer: csv::Writer::from_writer(BufWriter::new(file)) }))
     }
 
     fn line<const N: usize>(&mut self, fields: [String; N]) -> Result<(), Failure> {
@@ -209,9 +299,9 @@ impl<'a> Table<'a> {
         self.writer.flush().map_err(|source| Failure::File { flag, path, source })
     }
 
-    fn classes(&mut self, score: &Score) -> Result<(), Failure> {
+    fn classes(&mut self, classes: &[ClassScore]) -> Result<(), Failure> {
         self.line(["class", "images", "top1_exact", "top1"].map(str::to_owned))?;
-        for (class, counts) in score.of_classes().iter().enumerate() {
+        for (class, counts) in classes.iter().enumerate() {
             let percent = |right: usize| match counts.images {
                 0 => String::new(),
                 images => format!("{:.3}", 100.0 * right as f64 / images as f64),
@@ -222,10 +312,53 @@ impl<'a> Table<'a> {
         }
         self.finish()
     }
+
+    fn overflows(
+        &mut self,
+        dataset: &Dataset,
+        sites: &[Site],
+        substitution: &Substitution,
+        tally: &Tally,
+    ) -> Result<(), Failure> {
+        let header = [
+            "index",
+            "site",
+            "kind",
+            "activation",
+            "range",
+            "values",
+            "not_a_number",
+            "images",
+            "first_here",
+            "first_image",
+            "worst",
+            "needed_range",
+        ];
+        self.line(header.map(str::to_owned))?;
+        for overflow in by_harm(tally) {
+            let (site, said) = (&sites[overflow.site], &substitution.sites[overflow.site]);
+            let range = said.approximation.as_ref().map(|(_, range)| range.to_string());
+            self.line([
+                site.index.to_string(),
+                site.name.clone(),
+                site.kind.to_string(),
+                said.spec.to_string(),
+                range.unwrap_or_default(),
+                overflow.values.to_string(),
+                overflow.not_a_number.to_string(),
+                overflow.images.to_string(),
+                overflow.first_here.to_string(),
+                dataset.image_name(overflow.first_image),
+                format!("{:e}", overflow.worst),
+                needed(overflow).map(|range| range.to_string()).unwrap_or_default(),
+            ])?;
+        }
+        self.finish()
+    }
 }
 
 /// Drawn on a terminal only.
-fn progress_bar(images: usize, quiet: bool) -> ProgressBar {
+pub(super) fn progress_bar(images: usize, quiet: bool) -> ProgressBar {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(Some(images as u64), target);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} images  {rate}  {eta} left  {msg}");

@@ -30,15 +30,30 @@ pub enum Failure {
     #[cfg(feature = "libtorch")]
     #[error(transparent)]
     Evaluation(#[from] crate::evaluation::EvaluationError),
+    #[cfg(feature = "libtorch")]
+    #[error(transparent)]
+    Journal(#[from] crate::evaluation::JournalError),
+    #[cfg(feature = "libtorch")]
+    #[error("image {image} is no longer what it was when the sweep was interrupted; put it back, or begin anew")]
+    Changed { image: String },
+    #[cfg(feature = "libtorch")]
+    #[error(transparent)]
+    Configuration(#[from] crate::evaluation::ConfigurationError),
 }
 
 impl Failure {
-    /// 2 for bad usage, 1 for everything else.
+    /// 2 for bad usage, 3 for an input out of range where that is an error, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
-        match self {
-            Failure::Usage(_) => 2,
-            _ => 1,
+        #[cfg(feature = "libtorch")]
+        {
+            use crate::evaluation::{ConfigurationError, EvaluationError};
+            match self {
+                Failure::Configuration(ConfigurationError::NoSite | ConfigurationError::NoRange { .. }) => return 2,
+                Failure::Evaluation(EvaluationError::Overflow { .. }) => return 3,
+                _ => {}
+            }
         }
+        if matches!(self, Failure::Usage(_)) { 2 } else { 1 }
     }
 
     /// Whether the reader of our output went away, which is no error.

@@ -78,8 +78,9 @@ struct Totals {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let model = arguments.model.load()?;
-    let inspection = inspect(&model, arguments)?;
+    let models = arguments.model.load()?;
+    let model = &models[0];
+    let inspection = inspect(model, arguments)?;
     if arguments.json {
         print(&(serde_json::to_string_pretty(&inspection)? + "\n"))
     } else {

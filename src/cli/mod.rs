@@ -1,5 +1,9 @@
 //! The command line: one file a subcommand. Results go to stdout, progress and warnings to stderr.
 
+#[cfg(feature = "libtorch")]
+mod calibrate;
+#[cfg(feature = "libtorch")]
+mod configuration;
 mod design;
 #[cfg(feature = "libtorch")]
 mod eval;
@@ -11,9 +15,9 @@ mod options;
 #[cfg(feature = "libtorch")]
 mod reproduce;
 #[cfg(feature = "libtorch")]
-mod substitution;
-#[cfg(feature = "libtorch")]
 mod summary;
+#[cfg(feature = "libtorch")]
+mod sweep;
 
 use std::io::Write;
 
@@ -29,7 +33,8 @@ pub struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, nothing or only whole rows written; 2 bad usage.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, nothing or only whole rows written; 2 bad usage;
+3 an input left its range with --on-overflow error.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -37,7 +42,11 @@ enum Command {
     #[cfg(feature = "libtorch")]
     Inspect(inspect::Arguments),
     #[cfg(feature = "libtorch")]
+    Calibrate(Box<calibrate::Arguments>),
+    #[cfg(feature = "libtorch")]
     Eval(Box<eval::Arguments>),
+    #[cfg(feature = "libtorch")]
+    Sweep(Box<sweep::Arguments>),
     #[cfg(feature = "libtorch")]
     Reproduce(Box<reproduce::Arguments>),
     /// Print the completions of a shell: `polyact completions bash > /etc/bash_completion.d/polyact`
@@ -56,7 +65,11 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         #[cfg(feature = "libtorch")]
         Command::Inspect(arguments) => inspect::run(&arguments),
         #[cfg(feature = "libtorch")]
+        Command::Calibrate(arguments) => calibrate::run(&arguments),
+        #[cfg(feature = "libtorch")]
         Command::Eval(arguments) => eval::run(&arguments),
+        #[cfg(feature = "libtorch")]
+        Command::Sweep(arguments) => sweep::run(*arguments),
         #[cfg(feature = "libtorch")]
         Command::Reproduce(arguments) => reproduce::run(*arguments),
         Command::Completions { shell } => {

@@ -6,7 +6,7 @@ use clap::Args;
 use tch::{Cuda, Device};
 
 use super::Failure;
-use crate::dataset::{Dataset, Interpolation, Layout, OpenOptions, Preparation, Transform};
+use crate::dataset::{Dataset, Holdout, Interpolation, Layout, OpenOptions, Preparation, Transform};
 use crate::evaluation::DEFAULT_BATCH;
 use crate::model::{self, Model, Preprocess};
 
@@ -23,9 +23,9 @@ pub(super) struct ModelOptions {
 /// Where a model runs.
 #[derive(Debug, Args)]
 pub(super) struct DeviceOptions {
-    /// Where to run: cpu, cuda or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = device)]
-    pub device: Device,
+    /// Where to run: cpu, cuda or cuda:N; several share the images, cuda:0,cuda:1
+    #[arg(long, value_name = "DEVICE,…", default_value = "cpu", value_delimiter = ',', value_parser = device)]
+    pub device: Vec<Device>,
     /// Allow TF32 on CUDA: faster, and three digits less in every product
     #[arg(long)]
     pub tf32: bool,
@@ -46,22 +46,51 @@ fn device(text: &str) -> Result<Device, String> {
 }
 
 impl ModelOptions {
-    /// Load the model onto its device, on as many threads as asked for.
+    /// The model, once on each of its devices.
     ///
     /// # Errors
-    /// CUDA asked for and not there, with the cause; and what [`Model::load`] reports.
-    pub fn load(&self) -> Result<Model, Failure> {
-        let DeviceOptions { device, tf32, threads } = self.device;
-        if let Some(threads) = threads {
+    /// As [`DeviceOptions::load`].
+    pub fn load(&self) -> Result<Vec<Model>, Failure> {
+        self.device.prepare()?;
+        self.device.load(&self.model)
+    }
+}
+
+impl DeviceOptions {
+    /// Set threads and precision, and see that the devices are there.
+    ///
+    /// # Errors
+    /// CUDA asked for and not there, with the cause.
+    pub fn prepare(&self) -> Result<(), Failure> {
+        if let Some(threads) = self.threads {
             tch::set_num_threads(threads);
             // Fails only where the pool is there already, and this is its first use.
             let _ = rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global();
         }
-        model::allow_tf32(tf32);
-        if let Device::Cuda(index) = device {
-            check_cuda(index)?;
+        model::allow_tf32(self.tf32);
+        for device in &self.device {
+            if let Device::Cuda(index) = device {
+                check_cuda(*index)?;
+            }
         }
-        Ok(Model::load(&self.model, device)?)
+        Ok(())
+    }
+
+    /// The model at `path`, once on each device.
+    ///
+    /// # Errors
+    /// What [`Model::load`] reports.
+    pub fn load(&self, path: &Path) -> Result<Vec<Model>, Failure> {
+        self.device.iter().map(|&device| Ok(Model::load(path, device)?)).collect()
+    }
+
+    /// The devices as result rows name them, `cuda:0+cuda:1`.
+    pub fn name(&self) -> String {
+        let name = |device: &Device| match device {
+            Device::Cuda(index) => format!("cuda:{index}"),
+            _ => "cpu".to_owned(),
+        };
+        self.device.iter().map(name).collect::<Vec<_>>().join("+")
     }
 }
 
@@ -127,6 +156,12 @@ pub(super) struct ReadingOptions {
     /// Evaluate the first N images only
     #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
     pub limit: Option<usize>,
+    /// Keep N images apart, drawn by --seed: `calibrate` measures on these alone, `eval` and `sweep` leave them out
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
+    pub holdout: Option<usize>,
+    /// Which images --holdout draws
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
     /// Images in one pass through the network
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH, value_parser = positive, allow_negative_numbers = true)]
     pub batch: usize,
@@ -154,9 +189,33 @@ impl ReadingOptions {
         Ok(options.open(path)?)
     }
 
-    /// How many images of `dataset` to evaluate.
-    pub fn images(&self, dataset: &Dataset) -> usize {
-        self.limit.unwrap_or(usize::MAX).min(dataset.len())
+    /// The positions of the images to evaluate: the first ones that are not held out.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] if --holdout leaves none.
+    pub fn evaluated(&self, dataset: &Dataset) -> Result<Vec<usize>, Failure> {
+        self.part(dataset, |holdout| holdout.rest)
+    }
+
+    /// The positions of the images to calibrate on: the first ones of those held out, or of all.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] if --holdout leaves none to evaluate.
+    pub fn calibrated(&self, dataset: &Dataset) -> Result<Vec<usize>, Failure> {
+        self.part(dataset, |holdout| holdout.drawn)
+    }
+
+    fn part(&self, dataset: &Dataset, choose: impl FnOnce(Holdout) -> Vec<usize>) -> Result<Vec<usize>, Failure> {
+        let mut images = match self.holdout {
+            None => (0..dataset.len()).collect(),
+            Some(count) if count < dataset.len() => choose(Holdout::draw(dataset.len(), count, self.seed)),
+            Some(count) => {
+                let images = dataset.len();
+                return Err(Failure::Usage(format!("--holdout {count}: {} has only {images} images", dataset.name())));
+            }
+        };
+        images.truncate(self.limit.unwrap_or(usize::MAX));
+        Ok(images)
     }
 }
 

@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::eval::{OutputOptions, compare};
 use super::options::{DeviceOptions, ModelOptions, PreparationOptions, ReadingOptions, Side};
-use super::substitution::SubstitutionOptions;
 use super::{Failure, print};
 use crate::activation::Spec;
+use crate::evaluation::{Configuration, Ranges};
 use crate::report::{Align, Row, table};
 
 /// Repeat the published evaluation on ImageNet and print the differences (arXiv 2105.10879)
@@ -62,19 +62,28 @@ const PUBLISHED: [Published; 1] = [Published {
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let (published, path) = find(&arguments.model)?;
     let model = ModelOptions { model: path, device: arguments.device };
-    let substitution = SubstitutionOptions {
+    let configuration = Configuration {
         relu: Spec::Paper { alpha: published.alpha },
         maxpool: None,
-        relu_range: Some(published.relu_range),
-        maxpool_range: Some(published.maxpool_range),
+        relu_range: Some(Ranges::One(published.relu_range)),
+        maxpool_range: Some(Ranges::One(published.maxpool_range)),
+        plan: None,
+        clip: false,
     };
     let preparation = PreparationOptions {
         resize: Some(Side(Some(published.resize))),
         crop: Some(Side(Some(published.crop))),
         ..PreparationOptions::default()
     };
-    let (row, text) =
-        compare(&model, &arguments.imagenet, &arguments.reading, &substitution, &preparation, &arguments.output)?;
+    let (row, text) = compare(
+        &model,
+        &arguments.imagenet,
+        &arguments.reading,
+        || Ok(configuration),
+        false,
+        &preparation,
+        &arguments.output,
+    )?;
     print(&(text + &beside(published, &row)))
 }
 

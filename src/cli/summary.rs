@@ -1,41 +1,52 @@
 //! What an evaluation says, as a row for programs and as text for people.
 
-use tch::Device;
+use std::collections::BTreeMap;
 
-use super::options::{ModelOptions, by_x};
-use super::substitution::Substitution;
 use crate::dataset::{Dataset, Interpolation, Preparation};
-use crate::evaluation::{Evaluation, Score};
-use crate::model::Model;
+use crate::evaluation::{Configuration, Evaluation, SiteOverflow, Substitution, Tally, dataset_sha256};
+use crate::model::Site;
 use crate::report::{Align, Row, table};
 
-/// All that went into an evaluation, and what came out.
-pub(super) struct Summary<'a> {
-    pub options: &'a ModelOptions,
-    pub model: &'a Model,
+/// What an evaluation was made of, the same for all its configurations.
+pub(super) struct Setting<'a> {
+    /// The archive's name.
+    pub model: String,
+    pub model_sha256: &'a str,
+    pub sites: &'a [Site],
     pub dataset: &'a Dataset,
     pub preparation: &'a Preparation,
-    pub substitution: &'a Substitution,
+    pub device: String,
     pub batch: usize,
+}
+
+/// One configuration and what came out for it.
+pub(super) struct Summary<'a> {
+    pub setting: &'a Setting<'a>,
+    pub configuration: &'a Configuration,
+    pub substitution: &'a Substitution,
     pub evaluation: &'a Evaluation,
+    pub tally: &'a Tally,
 }
 
 impl Summary<'_> {
     /// The row of the results file.
     pub fn row(&self) -> Row {
-        let Summary { model, evaluation, substitution, .. } = self;
-        let score = &evaluation.score;
-        let worst =
-            evaluation.overflows.iter().max_by_key(|overflow| (overflow.values, std::cmp::Reverse(overflow.site)));
-        let (cost, seconds) = (substitution.cost(), evaluation.approximate_time.as_secs_f64());
+        let Summary { setting, configuration, evaluation, tally, .. } = self;
+        let score = &tally.score;
+        let cost = self.substitution.cost(setting.sites);
+        let has = |pools: bool| setting.sites.iter().any(|site| site.kind.is_pool() == pools);
+        let approximates = |pools: bool| {
+            let sites = setting.sites.iter().zip(&self.substitution.sites);
+            sites.filter(|(site, _)| site.kind.is_pool() == pools).any(|(_, said)| said.approximation.is_some())
+        };
         Row {
-            model: self.options.model.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-            dataset: self.dataset.name().to_owned(),
+            model: setting.model.clone(),
+            dataset: setting.dataset.name().to_owned(),
             images: score.images(),
-            relu: substitution.relu.name(),
-            maxpool: substitution.maxpool.name(),
-            relu_range: substitution.relu.range(),
-            maxpool_range: substitution.maxpool.range(),
+            relu: has(false).then(|| configuration.relu.to_string()),
+            maxpool: has(true).then(|| configuration.maxpool_spec().to_string()),
+            relu_range: configuration.relu_range.as_ref().filter(|_| approximates(false)).map(ToString::to_string),
+            maxpool_range: configuration.maxpool_ranges().filter(|_| approximates(true)).map(ToString::to_string),
             top1: score.top1(),
             top1_exact: score.top1_exact(),
             top1_diff: score.top1() - score.top1_exact(),
@@ -44,62 +55,51 @@ impl Summary<'_> {
             top5_diff: score.top5().zip(score.top5_exact()).map(|(top5, exact)| top5 - exact),
             agreement: score.agreement(),
             max_logit_error: score.max_logit_error(),
-            overflow_images: evaluation.overflow_images,
-            overflow_values: evaluation.overflow_values(),
-            overflow_site: worst.map(|overflow| model.sites()[overflow.site].name.clone()),
+            overflow_images: tally.overflow_images,
+            overflow_values: tally.overflow_values(),
+            overflow_site: by_harm(tally).first().map(|overflow| setting.sites[overflow.site].name.clone()),
             depth: cost.map(|cost| cost.depth),
             mults: cost.map(|cost| cost.multiplications),
-            seconds,
-            images_per_second: score.images() as f64 / seconds,
-            device: match model.device() {
-                Device::Cuda(index) => format!("cuda:{index}"),
-                _ => "cpu".to_owned(),
-            },
+            seconds: tally.seconds,
+            images_per_second: score.images() as f64 / tally.seconds,
+            device: setting.device.clone(),
             dtype: "float32".to_owned(),
-            batch: self.batch,
-            model_sha256: model.sha256().to_owned(),
-            dataset_sha256: evaluation.dataset_sha256.clone(),
+            batch: setting.batch,
+            model_sha256: setting.model_sha256.to_owned(),
+            dataset_sha256: dataset_sha256(&evaluation.images),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            seconds_exact: evaluation.exact_time.as_secs_f64(),
+            seconds_exact: evaluation.exact_seconds,
             top1_se: score.top1_standard_error(),
             broken_images: evaluation.broken.len(),
+            plan: configuration.plan.as_ref().map(ToString::to_string),
+            on_overflow: if configuration.clip { "clip" } else { "count" }.to_owned(),
+            sweep: None,
         }
     }
 
     /// The text for people.
     pub fn text(&self, row: &Row) -> String {
-        let evaluation = self.evaluation;
         let mut text = format!("{} on {}, {} images", row.model, row.dataset, row.images);
-        if !evaluation.broken.is_empty() {
-            text += &format!(", {} more could not be read", evaluation.broken.len());
+        if row.broken_images > 0 {
+            text += &format!(", {} more could not be read", row.broken_images);
         }
         text += &format!("\ninput {}\n", self.input());
-        for (kind, substitute) in [("relu", &self.substitution.relu), ("maxpool", &self.substitution.maxpool)] {
-            let (count, spec) = (substitute.sites, &substitute.spec);
-            match &substitute.sign {
-                Some((sign, range)) => {
-                    let cost = sign.cost();
-                    text += &format!(
-                        "{count} {kind} as {spec} on [-{range},{range}], depth {}, {} multiplications each\n",
-                        cost.depth, cost.multiplications
-                    );
-                }
-                None if count > 0 => text += &format!("{count} {kind} exact\n"),
-                None => {}
-            }
+        text += &self.activations();
+        if self.configuration.clip {
+            text += "inputs beyond a range are clipped, as no encrypted circuit can\n";
         }
-        text += &accuracy(&evaluation.score, row);
+        text += &accuracy(row);
         text += &format!(
             "agreement {:.3} %, largest difference of a logit {:.3e}, standard error of top-1 {:.3}\n",
             row.agreement, row.max_logit_error, row.top1_se
         );
-        text + &overflow(self.model, evaluation)
+        text + &overflow(self.setting.sites, self.tally)
     }
 
     /// How images became inputs.
     fn input(&self) -> String {
-        let Preparation { transform, mean, std } = self.preparation;
-        let mut text = by_x(self.evaluation.shape);
+        let Preparation { transform, mean, std } = self.setting.preparation;
+        let mut text = super::options::by_x(self.evaluation.shape);
         if let Some(side) = transform.resize {
             let kind = if transform.interpolation == Interpolation::Bicubic { "bicubic" } else { "bilinear" };
             text += &format!(", resize {side} {kind}");
@@ -110,12 +110,43 @@ impl Summary<'_> {
         let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
         format!("{text}, mean {}, std {}", list(mean), list(std))
     }
+
+    /// A line for each activation of each kind of site.
+    fn activations(&self) -> String {
+        let mut groups: BTreeMap<(bool, String), Vec<Option<f64>>> = BTreeMap::new();
+        let mut costs = BTreeMap::new();
+        for (site, substitute) in self.setting.sites.iter().zip(&self.substitution.sites) {
+            let key = (site.kind.is_pool(), substitute.spec.to_string());
+            let range = substitute.approximation.as_ref().map(|(_, range)| *range);
+            costs.insert(key.clone(), substitute.approximation.as_ref().map(|(sign, _)| sign.cost()));
+            groups.entry(key).or_default().push(range);
+        }
+        let mut text = String::new();
+        for ((pool, spec), ranges) in groups {
+            let (count, kind) = (ranges.len(), if pool { "maxpool" } else { "relu" });
+            let bounds: Vec<f64> = ranges.into_iter().flatten().collect();
+            let Some(cost) = costs[&(pool, spec.clone())] else {
+                text += &format!("{count} {kind} exact\n");
+                continue;
+            };
+            let (least, most) = bounds.iter().fold((f64::INFINITY, 0f64), |(low, high), &b| (low.min(b), high.max(b)));
+            let on = match least == most {
+                true => format!("on [-{most},{most}]"),
+                false => format!("with ranges from {least} to {most}"),
+            };
+            text += &format!(
+                "{count} {kind} as {spec} {on}, depth {}, {} multiplications each\n",
+                cost.depth, cost.multiplications
+            );
+        }
+        text
+    }
 }
 
-fn accuracy(score: &Score, row: &Row) -> String {
+fn accuracy(row: &Row) -> String {
     let percent = |value: f64| format!("{value:.3}");
     let optional = |value: Option<f64>| value.map(percent).unwrap_or_default();
-    let rate = |seconds: f64| format!("{:.1}", score.images() as f64 / seconds);
+    let rate = |seconds: f64| format!("{:.1}", row.images as f64 / seconds);
     let header = [
         ("", Align::Left),
         ("top-1 %", Align::Right),
@@ -141,10 +172,17 @@ fn accuracy(score: &Score, row: &Row) -> String {
     format!("\n{}\n", table(&header, rows))
 }
 
-/// The sites whose inputs left their range, in the order of the network, and the range that would have held.
-fn overflow(model: &Model, evaluation: &Evaluation) -> String {
-    let images = evaluation.score.images();
-    let mut text = match evaluation.overflow_images {
+/// Sites that met values outside, in the order of harm: those first at which most images left a range for the first time.
+pub(super) fn by_harm(tally: &Tally) -> Vec<&SiteOverflow> {
+    let mut overflows: Vec<&SiteOverflow> = tally.overflows.iter().collect();
+    overflows.sort_by_key(|overflow| (std::cmp::Reverse((overflow.first_here, overflow.images)), overflow.site));
+    overflows
+}
+
+/// The sites whose inputs left their range, and the ranges that would have held.
+fn overflow(sites: &[Site], tally: &Tally) -> String {
+    let images = tally.score.images();
+    let mut text = match tally.overflow_images {
         0 => return "no input left its range\n".to_owned(),
         count => format!("inputs of {count} of {images} images left their range:\n"),
     };
@@ -154,35 +192,38 @@ fn overflow(model: &Model, evaluation: &Evaluation) -> String {
         ("values", Align::Right),
         ("NaN", Align::Right),
         ("images", Align::Right),
+        ("first here", Align::Right),
         ("first image", Align::Right),
         ("largest |x|", Align::Right),
+        ("needed range", Align::Right),
     ];
-    text += &table(
-        &header,
-        evaluation.overflows.iter().map(|overflow| {
-            vec![
-                overflow.site.to_string(),
-                model.sites()[overflow.site].name.clone(),
-                overflow.values.to_string(),
-                overflow.not_a_number.to_string(),
-                overflow.images.to_string(),
-                overflow.first_image.to_string(),
-                format!("{:.4e}", overflow.worst),
-            ]
-        }),
-    );
-    if let Some(first) = evaluation.overflows.first() {
+    let rows = by_harm(tally).into_iter().map(|overflow| {
+        vec![
+            overflow.site.to_string(),
+            sites[overflow.site].name.clone(),
+            overflow.values.to_string(),
+            overflow.not_a_number.to_string(),
+            overflow.images.to_string(),
+            overflow.first_here.to_string(),
+            overflow.first_image.to_string(),
+            format!("{:.4e}", overflow.worst),
+            needed(overflow).map(|range| format!("{range:.4}")).unwrap_or_default(),
+        ]
+    });
+    text += &table(&header, rows);
+    text += "first here: images inside at every earlier site; a needed range is the smallest that holds these\n";
+    if tally.score.not_finite() > 0 {
         text += &format!(
-            "the first of them, {}, needs a range above {:.4}; what comes after it may only follow from that\n",
-            model.sites()[first.site].name,
-            first.worst
-        );
-    }
-    if evaluation.score.not_finite() > 0 {
-        text += &format!(
-            "the logits of {} images are no longer finite and count as wrong\n",
-            evaluation.score.not_finite()
+            "the logits of {} images are no longer finite and count as wrong where they are no numbers\n",
+            tally.score.not_finite()
         );
     }
     text
+}
+
+/// The smallest range with four decimals that would have held the images that left their range here first; none if there
+/// is no such image, or it met no finite number.
+pub(super) fn needed(overflow: &SiteOverflow) -> Option<f64> {
+    let range = (overflow.needed * 1e4).ceil() / 1e4;
+    (range > 0.0 && range.is_finite()).then_some(range)
 }

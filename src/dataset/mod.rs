@@ -5,6 +5,7 @@
 
 mod cifar;
 mod files;
+mod holdout;
 mod idx;
 mod labels;
 mod layout;
@@ -14,9 +15,10 @@ mod reading;
 
 use std::path::PathBuf;
 
+pub use holdout::Holdout;
 pub use layout::{Layout, OpenOptions};
 pub use picture::{Interpolation, Transform};
-pub use reading::{Batch, Broken, Preparation, Prepared};
+pub use reading::{Batch, Broken, Misfit, Preparation, Prepared};
 
 use files::EncodedFile;
 use pixels::Pixels;

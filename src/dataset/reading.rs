@@ -1,10 +1,12 @@
 //! Reading ahead: images are read, decoded and prepared on all cores while the network works on those before them.
 //!
-//! At most three batches are in memory at a time: one in work, one waiting, one being made.
+//! At most two batches are in memory beside those in work: one waiting, one being made.
 
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::picture::{self, PictureError, Rgb, Transform};
 use super::{Dataset, Images};
@@ -30,16 +32,29 @@ pub struct Prepared {
 }
 
 /// An image that could not be read.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Broken {
     /// Its position in the dataset.
     pub index: usize,
     pub reason: String,
 }
 
+/// An image of another size than those before it, which cannot be in a batch with them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Misfit {
+    /// Its position in the dataset.
+    pub index: usize,
+    /// Channels, height, width.
+    pub shape: [usize; 3],
+    /// The same of the first image.
+    pub expected: [usize; 3],
+}
+
 /// Images that follow each other in the dataset, those that could be read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
+    /// Which batch this is, from 0.
+    pub number: usize,
     /// Position in the dataset of each image.
     pub indices: Vec<usize>,
     /// Image after image, each [channels, height, width].
@@ -49,7 +64,9 @@ pub struct Batch {
     /// SHA-256 of each image as stored.
     pub sha256: Vec<[u8; 32]>,
     pub broken: Vec<Broken>,
-    /// Where the next batch begins.
+    /// The first image of another shape than the first of all; the batch ends before it, and no other follows.
+    pub misfit: Option<Misfit>,
+    /// How many of the images asked for are read when this batch is, broken ones included.
     pub end: usize,
 }
 
@@ -79,54 +96,59 @@ impl Dataset {
         }
     }
 
-    /// Give the first `images` images to `consume`, `batch` at a time and in order, while those after them are prepared.
-    ///
-    /// Images of another size than the first of their batch count as broken: a batch has one shape.
+    /// SHA-256 of image `index` as it is stored.
     ///
     /// # Errors
-    /// What `consume` returns; reading then stops.
-    pub fn read_ahead<E>(
-        &self,
-        preparation: &Preparation,
-        images: usize,
-        batch: usize,
-        mut consume: impl FnMut(Batch) -> Result<(), E>,
-    ) -> Result<(), E> {
-        std::thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(1);
-            scope.spawn(move || {
-                for start in (0..images).step_by(batch.max(1)) {
-                    let made = self.make_batch(preparation, start, images.min(start + batch));
-                    // The consumer is gone: it met an error.
-                    if sender.send(made).is_err() {
-                        return;
-                    }
-                }
-            });
-            receiver.into_iter().try_for_each(&mut consume)
-        })
+    /// Why it cannot be read, in a few words.
+    pub fn stored_sha256(&self, index: usize) -> Result<[u8; 32], String> {
+        match &self.images {
+            Images::Pixels(pixels) => Ok(digest::of_bytes(pixels.image(index))),
+            Images::Files(files) => Ok(digest::of_bytes(&files[index].read().map_err(|error| error.to_string())?)),
+        }
     }
 
-    fn make_batch(&self, preparation: &Preparation, start: usize, end: usize) -> Batch {
+    /// Make batches of `batch` of the images at the positions `images`, in order, on a thread of `scope` that stays ahead of
+    /// whoever receives them. It ends with the last batch, after a misfit, or when the receiver is dropped.
+    pub fn read_ahead<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        preparation: &'scope Preparation,
+        images: &'scope [usize],
+        batch: usize,
+    ) -> Receiver<Batch> {
+        let (sender, receiver) = sync_channel(1);
+        scope.spawn(move || {
+            let mut shape = None;
+            let mut end = 0;
+            for (number, indices) in images.chunks(batch.max(1)).enumerate() {
+                end += indices.len();
+                let made = Batch { number, end, ..self.make_batch(preparation, indices, &mut shape) };
+                let last = made.misfit.is_some();
+                if sender.send(made).is_err() || last {
+                    return;
+                }
+            }
+        });
+        receiver
+    }
+
+    /// The images at `indices`; `shape` is that of the first image of all, once one was read.
+    fn make_batch(&self, preparation: &Preparation, indices: &[usize], shape: &mut Option<[usize; 3]>) -> Batch {
         let prepared: Vec<Result<Prepared, String>> =
-            (start..end).into_par_iter().map(|index| self.prepare(index, preparation)).collect();
-        let mut batch = Batch { end, ..Batch::default() };
-        for (index, image) in (start..end).zip(prepared) {
+            indices.par_iter().map(|&index| self.prepare(index, preparation)).collect();
+        let mut batch = Batch::default();
+        for (&index, image) in indices.iter().zip(prepared) {
             match image {
-                Ok(image) if batch.indices.is_empty() || image.shape == batch.shape => {
-                    batch.shape = image.shape;
+                Ok(image) => {
+                    let expected = *shape.get_or_insert(image.shape);
+                    if image.shape != expected {
+                        batch.misfit = Some(Misfit { index, shape: image.shape, expected });
+                        break;
+                    }
+                    batch.shape = expected;
                     batch.indices.push(index);
                     batch.pixels.extend(image.pixels);
                     batch.sha256.push(image.sha256);
-                }
-                Ok(image) => {
-                    let [_, height, width] = image.shape;
-                    let [_, expected_height, expected_width] = batch.shape;
-                    let reason = format!(
-                        "it is {width}x{height} where those before it are {expected_width}x{expected_height}; --crop makes \
-                         them alike"
-                    );
-                    batch.broken.push(Broken { index, reason });
                 }
                 Err(reason) => batch.broken.push(Broken { index, reason }),
             }

@@ -1,8 +1,9 @@
-//! Counting over images: top-1 and top-5 of both passes, in all and by class, their agreement, and the largest difference
-//! of their logits.
+//! Counting over images: top-1 and top-5 of both passes, their agreement, and the largest difference of their logits.
+
+use serde::{Deserialize, Serialize};
 
 /// Counts over the images so far.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     images: usize,
     classes: usize,
@@ -12,8 +13,8 @@ pub struct Score {
     top5_exact: usize,
     agreements: usize,
     not_finite: usize,
+    #[serde(with = "super::bits")]
     max_logit_error: f64,
-    of_class: Vec<ClassScore>,
 }
 
 /// Counts over the images of one class.
@@ -56,17 +57,30 @@ impl Score {
             let error = (exact - approximate).abs();
             self.max_logit_error = self.max_logit_error.max(if error.is_nan() { f64::INFINITY } else { error });
         }
-        self.of_class.resize(self.classes, ClassScore::default());
-        let of_class = &mut self.of_class[label];
-        of_class.images += 1;
-        of_class.exact += usize::from(rank_exact < 1);
-        of_class.approximate += usize::from(rank < 1);
         Prediction { index, label, exact: first_exact, approximate: first, margin: margin(exact) }
+    }
+
+    /// Count what `other` counted as well.
+    pub(super) fn merge(&mut self, other: &Score) {
+        self.images += other.images;
+        self.classes = self.classes.max(other.classes);
+        self.top1 += other.top1;
+        self.top1_exact += other.top1_exact;
+        self.top5 += other.top5;
+        self.top5_exact += other.top5_exact;
+        self.agreements += other.agreements;
+        self.not_finite += other.not_finite;
+        self.max_logit_error = self.max_logit_error.max(other.max_logit_error);
     }
 
     /// Images counted.
     pub fn images(&self) -> usize {
         self.images
+    }
+
+    /// How many classes the logits have; 0 before the first image.
+    pub fn classes(&self) -> usize {
+        self.classes
     }
 
     /// Percent of images whose label has the largest logit of the approximate pass.
@@ -83,11 +97,6 @@ impl Score {
     pub fn top1_standard_error(&self) -> f64 {
         let p = self.top1() / 100.0;
         100.0 * (p * (1.0 - p) / self.images.max(1) as f64).sqrt()
-    }
-
-    /// The counts of each class, by its index.
-    pub fn of_classes(&self) -> &[ClassScore] {
-        &self.of_class
     }
 
     /// Percent of images whose label is among the five largest logits of the approximate pass; `None` for fewer than
@@ -121,12 +130,20 @@ impl Score {
     }
 }
 
-/// How many classes come before `label`. Of equal logits the lower class comes first. A logit that is no number comes
-/// last, and an image whose own logit is none has no rank.
+impl ClassScore {
+    /// Count an image of this class. An image with a logit that is no number counts as wrong.
+    pub fn add(&mut self, prediction: &Prediction) {
+        self.images += 1;
+        self.exact += usize::from(prediction.exact == Some(prediction.label));
+        self.approximate += usize::from(prediction.approximate == Some(prediction.label));
+    }
+}
+
+/// How many classes come before `label`, the lower ones of equal logits among them; all, if any logit is no number.
 fn rank(label: usize, logits: &[f64]) -> usize {
     let own = logits[label];
-    if own.is_nan() {
-        return logits.len().max(5);
+    if logits.iter().any(|logit| logit.is_nan()) {
+        return usize::MAX;
     }
     logits.iter().enumerate().filter(|&(class, &logit)| logit > own || (logit == own && class < label)).count()
 }
@@ -167,7 +184,9 @@ mod tests {
         assert_eq!(score.agreement(), 50.0);
         assert_eq!(score.max_logit_error(), 0.9);
         assert_eq!(last, Prediction { index: 1, label: 4, exact: Some(1), approximate: Some(4), margin: 0.4 });
-        assert_eq!(score.of_classes()[4], ClassScore { images: 1, exact: 0, approximate: 1 });
+        let mut of_class = ClassScore::default();
+        of_class.add(&last);
+        assert_eq!(of_class, ClassScore { images: 1, exact: 0, approximate: 1 });
         assert_eq!(score.top1_standard_error(), 0.0);
     }
 
@@ -185,7 +204,7 @@ mod tests {
         let mut score = Score::default();
         score.add(0, 0, &[1.0, 0.0], &[f64::NAN, 0.0]);
         score.add(1, 0, &[1.0, 0.0], &[f64::INFINITY, f64::NAN]);
-        assert_eq!((score.top1(), score.agreement(), score.not_finite()), (50.0, 0.0, 2));
+        assert_eq!((score.top1(), score.agreement(), score.not_finite()), (0.0, 0.0, 2));
         assert!(score.max_logit_error().is_infinite());
     }
 }

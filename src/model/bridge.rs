@@ -63,4 +63,9 @@ mod ffi {
     }
 }
 
+// SAFETY: a network does not change after loading, and every pass has an interpreter state of its own; libtorch's own
+// executors share their code between threads in this way.
+unsafe impl Send for ffi::Network {}
+unsafe impl Sync for ffi::Network {}
+
 pub(super) use ffi::*;

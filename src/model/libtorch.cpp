@@ -2,12 +2,32 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 namespace polyact {
 
 void allow_tf32(bool allowed) {
   at::globalContext().setAllowTF32CuDNN(allowed);
   at::globalContext().setAllowTF32CuBLAS(allowed);
+}
+
+std::unique_ptr<at::Tensor> upload(const at::Tensor& tensor, rust::Str name) {
+  const c10::Device device{std::string(name)};
+  const c10::DeviceGuard on(device);
+  const c10::impl::VirtualGuardImpl streams(device.type());
+  const auto computing = streams.getStream(device);
+  const auto copying = streams.getStreamFromGlobalPool(device);
+  at::Tensor there;
+  {
+    const c10::StreamGuard guard(copying);
+    there = tensor.pin_memory().to(device, /*non_blocking=*/true);
+  }
+  copying.synchronize();
+  // The memory belongs to the stream that copied: it may be reused only when the one that computes is done with it.
+  there.record_stream(computing);
+  return std::make_unique<at::Tensor>(std::move(there));
 }
 
 void parallel(size_t total, size_t grain, rust::Fn<void(size_t, size_t, size_t)> task, size_t context) {

@@ -3,11 +3,14 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
+
 #include "rust/cxx.h"
 
 namespace polyact {
 
 void allow_tf32(bool allowed);
+std::unique_ptr<at::Tensor> upload(const at::Tensor& tensor, rust::Str device);
 void parallel(size_t total, size_t grain, rust::Fn<void(size_t, size_t, size_t)> task, size_t context);
 
 }  // namespace polyact

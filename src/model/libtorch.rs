@@ -11,6 +11,9 @@ mod ffi {
         /// Whether CUDA may round the factors of f32 products to ten bits of mantissa. libtorch allows it to convolutions
         /// unless told otherwise.
         fn allow_tf32(allowed: bool);
+        /// `tensor`, from the CPU, on a device that is not the CPU: through pinned memory, on a stream of its own, so that
+        /// the device's other work goes on; the copy is complete on return.
+        fn upload(tensor: &Tensor, device: &str) -> Result<UniquePtr<Tensor>>;
         /// Split [0, total) over libtorch's own threads, at least `grain` in one piece; `task(context, begin, end)`.
         fn parallel(total: usize, grain: usize, task: fn(usize, usize, usize), context: usize) -> Result<()>;
     }
@@ -18,7 +21,7 @@ mod ffi {
     impl UniquePtr<Tensor> {}
 }
 
-pub(super) use ffi::{Tensor, allow_tf32};
+pub(super) use ffi::{Tensor, allow_tf32, upload};
 
 /// Run `task(begin, end)` over pieces of [0, total) on libtorch's threads.
 ///

@@ -9,6 +9,8 @@ mod libtorch;
 mod network;
 mod operator;
 mod site;
+mod statistics;
 
-pub use network::{Interpolation, Model, ModelError, Preprocess, allow_tf32};
+pub use network::{Interpolation, Model, ModelError, Preprocess, allow_tf32, upload};
 pub use site::{Foreign, Overflow, Site, SiteKind, Sites};
+pub use statistics::Statistics;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cxx::UniquePtr;
 use serde::Deserialize;
-use tch::{Device, Tensor};
+use tch::{Device, TchError, Tensor};
 
 use super::bridge::{self, Kind, RawSite};
 use super::libtorch;
@@ -75,6 +75,30 @@ pub fn allow_tf32(allowed: bool) {
     libtorch::allow_tf32(allowed);
 }
 
+/// `tensor`, from the CPU, on `device`, without holding up what the device computes.
+///
+/// # Errors
+/// What libtorch reports, such as too little memory on the device.
+pub fn upload(tensor: Tensor, device: Device) -> Result<Tensor, TchError> {
+    if device == Device::Cpu {
+        return Ok(tensor);
+    }
+    // SAFETY: a C_tensor is an at::Tensor, borrowed for the call; ownership of the result goes with the pointer.
+    unsafe {
+        let copied = libtorch::upload(&*tensor.as_ptr().cast::<libtorch::Tensor>(), &named_device(device))
+            .map_err(|error| TchError::Torch(error.what().to_owned()))?;
+        Ok(Tensor::from_ptr(copied.into_raw().cast()))
+    }
+}
+
+/// libtorch's name of a device.
+fn named_device(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".to_owned(),
+    }
+}
+
 /// A TorchScript classifier, frozen and swapped.
 pub struct Model {
     network: UniquePtr<bridge::Network>,
@@ -92,17 +116,13 @@ impl Model {
     /// [`ModelError`], in one line: no such file, not TorchScript, damaged, more than one input.
     pub fn load(path: &Path, device: Device) -> Result<Model, ModelError> {
         let shown = path.display().to_string();
-        let on = match device {
-            Device::Cuda(index) => format!("cuda:{index}"),
-            _ => "cpu".to_owned(),
-        };
         let text = path
             .to_str()
             .ok_or_else(|| ModelError::Load { path: shown.clone(), reason: "has a name that is not UTF-8".into() })?;
         if path.is_dir() {
             return Err(ModelError::Load { path: shown, reason: "is a folder, not a TorchScript archive".into() });
         }
-        let network = bridge::load(text, &on, PREPROCESS)
+        let network = bridge::load(text, &named_device(device), PREPROCESS)
             .map_err(|error| ModelError::Load { path: shown.clone(), reason: error.what().to_owned() })?;
         let sha256 = crate::digest::of_file(path).map_err(|source| ModelError::Read { path: shown.clone(), source })?;
         let preprocess = match network.extra() {
@@ -146,27 +166,37 @@ impl Model {
 
     /// The table that leaves every site exact.
     pub fn exact(&self) -> Sites {
-        Sites::new(self.sites.iter().map(|site| (site.kind, Computation::Exact)))
+        Sites::new(self.sites.iter().map(|site| (site.kind, Computation::Exact)), false)
     }
 
-    /// The table with ReLUs and max-pools approximated by the signs given, each with its range; `None` stays exact.
+    /// The table that leaves every site exact and counts its inputs, among them those above each of `bounds`.
+    pub fn observed(&self, bounds: &[f64]) -> Sites {
+        Sites::observed(self.sites.iter().map(|site| site.kind), bounds)
+    }
+
+    /// The table in which each site, in order, computes what `choices` says. With `clip`, inputs beyond a range are counted
+    /// and then moved to its end, as no encrypted circuit can.
     ///
     /// # Errors
     /// [`ModelError::Window`] and [`ModelError::NoRoom`] for a pool that cannot be approximated.
-    pub fn approximate(&self, relu: Option<(&Sign, f64)>, max_pool: Option<(&Sign, f64)>) -> Result<Sites, ModelError> {
+    pub fn table<'a>(
+        &self,
+        choices: impl IntoIterator<Item = Option<(&'a Sign, f64)>>,
+        clip: bool,
+    ) -> Result<Sites, ModelError> {
         let mut computations = Vec::with_capacity(self.sites.len());
-        for site in &self.sites {
-            let computation = match (site.kind, relu, max_pool) {
-                (SiteKind::Relu, Some((sign, range)), _) => Computation::Relu(Relu::new(sign.clone(), range)),
-                (SiteKind::Relu6, Some((sign, range)), _) => Computation::Relu(Relu::six(sign.clone(), range)),
-                (SiteKind::MaxPool { window, non_negative }, _, Some((sign, range))) => {
+        for (site, choice) in self.sites.iter().zip(choices) {
+            let computation = match (site.kind, choice) {
+                (_, None) => Computation::Exact,
+                (SiteKind::Relu, Some((sign, range))) => Computation::Relu(Relu::new(sign.clone(), range)),
+                (SiteKind::Relu6, Some((sign, range))) => Computation::Relu(Relu::six(sign.clone(), range)),
+                (SiteKind::MaxPool { window, non_negative }, Some((sign, range))) => {
                     Computation::MaxPool(swapped_pool(site, window, non_negative, sign, range)?)
                 }
-                _ => Computation::Exact,
             };
             computations.push((site.kind, computation));
         }
-        Ok(Sites::new(computations.into_iter()))
+        Ok(Sites::new(computations.into_iter(), clip))
     }
 
     /// Logits [N, classes] of `images` [N, C, H, W], on the model's device.

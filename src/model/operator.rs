@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use cxx::UniquePtr;
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::Statistics;
 use super::libtorch::{self, parallel_for};
 use super::site::{Computation, Overflow, SiteKind, Sites};
 use crate::activation::{Element, MaxPool, Relu};
@@ -23,8 +24,17 @@ pub(super) fn apply(
     let mut x = unsafe { Tensor::from_ptr(x.into_raw().cast()) };
     let entry = sites.entry(index);
     entry.shape.get_or_init(|| x.size());
+    if let (true, Some(range)) = (sites.clip(), entry.computation.range()) {
+        count_by_tensors(&x, range, &entry.overflow)?;
+        let end = last_within(range, x.f_kind()?);
+        x = if in_place { x.f_clamp_(-end, end)? } else { x.f_clamp(-end, end)? };
+    }
     let mut y = match &entry.computation {
         Computation::Exact => exact(entry.kind, &mut x, in_place)?,
+        Computation::Observed => {
+            observe(&x, sites.bounds(), &entry.statistics)?;
+            exact(entry.kind, &mut x, in_place)?
+        }
         Computation::Relu(relu) => approximate_relu(relu, x, in_place, &entry.overflow)?,
         Computation::MaxPool(pool) => approximate_max_pool(pool, &x, &entry.overflow)?,
     };
@@ -32,6 +42,16 @@ pub(super) fn apply(
     std::mem::forget(y);
     // SAFETY: as above, in the other direction.
     Ok(unsafe { UniquePtr::from_raw(pointer.cast()) })
+}
+
+/// The largest number of this kind that is not above `range`.
+fn last_within(range: f64, kind: Kind) -> f64 {
+    let nearest = range as f32;
+    match kind {
+        Kind::Float if f64::from(nearest) > range => f64::from(nearest.next_down()),
+        Kind::Float => f64::from(nearest),
+        _ => range,
+    }
 }
 
 fn exact(kind: SiteKind, x: &mut Tensor, in_place: bool) -> Result<Tensor, TchError> {
@@ -51,6 +71,23 @@ fn exact(kind: SiteKind, x: &mut Tensor, in_place: bool) -> Result<Tensor, TchEr
             )
         }
     }
+}
+
+/// Count the values of every image of `x`, images on several threads.
+fn observe(x: &Tensor, bounds: &[f64], statistics: &Mutex<Statistics>) -> Result<(), TchError> {
+    let x = x.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
+    let images = x.size().first().map_or(1, |&images| images.max(1) as usize);
+    let (values, from) = (x.numel() / images, x.data_ptr() as usize);
+    parallel_for(images, (GRAIN / values.max(1)).max(1), |begin, end| {
+        let mut counted = Statistics::new(bounds.len());
+        for image in begin..end {
+            // SAFETY: the tensor is contiguous and holds `images` times `values` f32.
+            let of_image = unsafe { std::slice::from_raw_parts((from as *const f32).add(image * values), values) };
+            counted.add(image, of_image, bounds);
+        }
+        statistics.lock().unwrap_or_else(PoisonError::into_inner).merge(&counted);
+    })
+    .map_err(|error| TchError::Torch(error.to_string()))
 }
 
 fn approximate_relu(
@@ -149,8 +186,8 @@ fn tally<T: Element>(overflow: &Mutex<Overflow>, range: f64, at: usize, values: 
         }
         overflow.values += 1;
         overflow.not_a_number += u64::from(size.is_nan());
-        overflow.worst = overflow.worst.max(size);
-        overflow.images.insert((at + i) / image.max(1));
+        let worst = overflow.images.entry((at + i) / image.max(1)).or_default();
+        *worst = worst.max(size);
     }
 }
 
@@ -162,12 +199,15 @@ fn count_by_tensors(x: &Tensor, range: f64, overflow: &Mutex<Overflow>) -> Resul
         return Ok(());
     }
     let not_a_number = size.f_isnan()?.f_sum(Kind::Int64)?.f_int64_value(&[])?;
-    let worst = size.f_nan_to_num(0.0, f64::INFINITY, 0.0)?.f_max()?.f_double_value(&[])?;
+    let worst = size.f_nan_to_num(0.0, f64::INFINITY, 0.0)?.f_amax([1i64].as_slice(), false)?.f_to(Device::Cpu)?;
+    let worst = Vec::<f64>::try_from(worst)?;
     let mut overflow = overflow.lock().unwrap_or_else(PoisonError::into_inner);
     overflow.values += of_images.iter().sum::<i64>() as u64;
     overflow.not_a_number += not_a_number as u64;
-    overflow.worst = overflow.worst.max(worst);
-    overflow.images.extend((0..of_images.len()).filter(|&i| of_images[i] > 0));
+    for (image, &worst) in worst.iter().enumerate().filter(|&(image, _)| of_images[image] > 0) {
+        let known = overflow.images.entry(image).or_default();
+        *known = known.max(worst);
+    }
     Ok(())
 }
 

@@ -1,9 +1,10 @@
 //! Sites, the table that says what each computes, and what is counted while they do.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::Statistics;
 use crate::activation::{MaxPool, Relu, Window};
 
 /// What a site computes when it is exact.
@@ -16,6 +17,13 @@ pub enum SiteKind {
         window: Window,
         non_negative: bool,
     },
+}
+
+impl SiteKind {
+    /// Whether it is a max-pool; a ReLU otherwise.
+    pub fn is_pool(self) -> bool {
+        matches!(self, SiteKind::MaxPool { .. })
+    }
 }
 
 impl fmt::Display for SiteKind {
@@ -53,8 +61,21 @@ pub struct Foreign {
 #[derive(Debug, Clone)]
 pub(super) enum Computation {
     Exact,
+    /// The function itself, after its inputs were counted.
+    Observed,
     Relu(Relu),
     MaxPool(MaxPool),
+}
+
+impl Computation {
+    /// The bound B of the inputs; none if exact.
+    pub fn range(&self) -> Option<f64> {
+        match self {
+            Computation::Exact | Computation::Observed => None,
+            Computation::Relu(relu) => Some(relu.range()),
+            Computation::MaxPool(pool) => Some(pool.range()),
+        }
+    }
 }
 
 /// Inputs of one site that were outside its range.
@@ -64,10 +85,8 @@ pub struct Overflow {
     pub values: u64,
     /// How many were no number.
     pub not_a_number: u64,
-    /// The largest absolute value; 0 if there was none.
-    pub worst: f64,
-    /// Positions in the batch of the images they came from.
-    pub images: BTreeSet<usize>,
+    /// The images they came from, by position in the batch, and the largest absolute value of each.
+    pub images: BTreeMap<usize, f64>,
 }
 
 /// What one site computes, and what it counted.
@@ -75,6 +94,8 @@ pub(super) struct Entry {
     pub kind: SiteKind,
     pub computation: Computation,
     pub overflow: Mutex<Overflow>,
+    /// Of the inputs, if they are observed.
+    pub statistics: Mutex<Statistics>,
     /// Shape of the first input seen.
     pub shape: OnceLock<Vec<i64>>,
 }
@@ -82,14 +103,44 @@ pub(super) struct Entry {
 /// The table of one kind of pass: what every site computes, and what it counted.
 pub struct Sites {
     entries: Vec<Entry>,
+    clip: bool,
+    bounds: Vec<f64>,
 }
 
 impl Sites {
-    pub(super) fn new(computations: impl Iterator<Item = (SiteKind, Computation)>) -> Sites {
+    pub(super) fn new(computations: impl Iterator<Item = (SiteKind, Computation)>, clip: bool) -> Sites {
         let entries = computations
-            .map(|(kind, computation)| Entry { kind, computation, overflow: Mutex::default(), shape: OnceLock::new() })
+            .map(|(kind, computation)| Entry {
+                kind,
+                computation,
+                overflow: Mutex::default(),
+                statistics: Mutex::new(Statistics::default()),
+                shape: OnceLock::new(),
+            })
             .collect();
-        Sites { entries }
+        Sites { entries, clip, bounds: Vec::new() }
+    }
+
+    /// The table that leaves every site exact and counts its inputs, among them those above each of `bounds`.
+    pub(super) fn observed(kinds: impl Iterator<Item = SiteKind>, bounds: &[f64]) -> Sites {
+        let mut sites = Sites::new(kinds.map(|kind| (kind, Computation::Observed)), false);
+        sites.bounds = bounds.to_vec();
+        sites
+    }
+
+    /// The bounds above which inputs are counted.
+    pub(super) fn bounds(&self) -> &[f64] {
+        &self.bounds
+    }
+
+    /// How many sites there are.
+    pub fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether inputs beyond a range are moved to its end.
+    pub(super) fn clip(&self) -> bool {
+        self.clip
     }
 
     pub(super) fn entry(&self, index: usize) -> &Entry {
@@ -99,6 +150,12 @@ impl Sites {
     /// What site `index` counted since the last call, which sets it back to nothing.
     pub fn take_overflow(&self, index: usize) -> Overflow {
         std::mem::take(&mut *self.entries[index].overflow.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What site `index` was given since the last call, which sets it back to nothing. Images are counted by their position
+    /// in the batch.
+    pub fn take_statistics(&self, index: usize) -> Statistics {
+        std::mem::take(&mut *self.entries[index].statistics.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The shape of the first input that site `index` was given, if it ran.

@@ -2,6 +2,8 @@
 
 mod results;
 mod table;
+mod whole;
 
 pub use results::{COLUMNS, Results, ResultsError, Row};
 pub use table::{Align, table};
+pub use whole::write_whole;

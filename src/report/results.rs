@@ -1,5 +1,6 @@
 //! The results file: one CSV row a run, the same columns everywhere, only whole rows at any moment.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 /// The columns, in order.
-pub const COLUMNS: [&str; 31] = [
+pub const COLUMNS: [&str; 34] = [
     "model",
     "dataset",
     "images",
@@ -39,6 +40,9 @@ pub const COLUMNS: [&str; 31] = [
     "seconds_exact",
     "top1_se",
     "broken_images",
+    "plan",
+    "on_overflow",
+    "sweep",
 ];
 
 /// One run. Percent have three decimals; `None` is an empty field, where a column does not apply.
@@ -49,8 +53,9 @@ pub struct Row {
     pub images: usize,
     pub relu: Option<String>,
     pub maxpool: Option<String>,
-    pub relu_range: Option<f64>,
-    pub maxpool_range: Option<f64>,
+    /// The bound, or the file that has one for each site.
+    pub relu_range: Option<String>,
+    pub maxpool_range: Option<String>,
     #[serde(serialize_with = "percent")]
     pub top1: f64,
     #[serde(serialize_with = "percent")]
@@ -69,9 +74,9 @@ pub struct Row {
     pub max_logit_error: f64,
     pub overflow_images: usize,
     pub overflow_values: u64,
-    /// The site with most values outside its range.
+    /// The site at which most images left a range for the first time.
     pub overflow_site: Option<String>,
-    /// Levels and non-scalar multiplications of one approximate ReLU, or of one max if only pools are approximated.
+    /// Levels and non-scalar multiplications of the dearest approximate ReLU, or max if only pools are approximated.
     pub depth: Option<u32>,
     pub mults: Option<u32>,
     /// Of the approximate passes, decoding not included.
@@ -93,6 +98,12 @@ pub struct Row {
     pub top1_se: f64,
     /// Images left out because they cannot be read; `images` counts the others.
     pub broken_images: usize,
+    /// The plan with activations and ranges of single sites.
+    pub plan: Option<String>,
+    /// What happened to inputs beyond their range: `count` or `clip`.
+    pub on_overflow: String,
+    /// Of a sweep's row: the grid's digest, and which of its rows this is, from 1, `1a2b3c4d:3/24`.
+    pub sweep: Option<String>,
 }
 
 fn percent<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
@@ -163,6 +174,34 @@ impl Results {
             return Err(ResultsError::CutShort { path: path.to_owned() });
         }
         Ok(results)
+    }
+
+    /// As [`Results::open`], after a last row that was cut short is taken away.
+    ///
+    /// # Errors
+    /// [`ResultsError`].
+    pub fn mend(path: &Path) -> Result<Results, ResultsError> {
+        let io = |source| ResultsError::Io { path: path.to_owned(), source };
+        if let Ok(content) = std::fs::read(path) {
+            let whole = content.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+            if whole < content.len() {
+                OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(whole as u64)).map_err(io)?;
+            }
+        }
+        Results::open(path)
+    }
+
+    /// What the column `sweep` says in the rows that are there.
+    ///
+    /// # Errors
+    /// [`ResultsError`]: the file cannot be read.
+    pub fn sweep_rows(&self) -> Result<BTreeSet<String>, ResultsError> {
+        let column = COLUMNS.iter().position(|&name| name == "sweep").unwrap_or_default();
+        let mut rows = BTreeSet::new();
+        for record in csv::Reader::from_path(&self.path)?.records() {
+            rows.extend(record?.get(column).filter(|name| !name.is_empty()).map(str::to_owned));
+        }
+        Ok(rows)
     }
 
     /// Append `row`, whole or not at all, and see it onto the disk.

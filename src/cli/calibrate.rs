@@ -1,0 +1,398 @@
+//! `polyact calibrate`: the range of every site, measured on images.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::eval::{name_of, progress_bar, tell_broken, warn};
+use super::options::{ModelOptions, PreparationOptions, ReadingOptions};
+use super::{Failure, print};
+use crate::dataset::{BUNDLED, Dataset};
+use crate::evaluation::{Calibration, RangeRule, Rule, Scope, Selector, calibrate, dataset_sha256, plan_text};
+use crate::model::{Model, Site, Statistics};
+use crate::report::{Align, table, write_whole};
+
+/// Measure the inputs of every ReLU and max-pool on a set of images, and write the ranges that hold them
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelOptions,
+    /// Images to calibrate on, apart from those evaluated: another folder, or the part that --holdout keeps apart
+    #[arg(long, value_name = "D", default_value = BUNDLED)]
+    dataset: PathBuf,
+    #[command(flatten)]
+    reading: ReadingOptions,
+    #[command(flatten)]
+    preparation: PreparationOptions,
+    /// Widen every range by this share of it: 0.1 for a tenth
+    #[arg(long, value_name = "F", default_value_t = 0.0, value_parser = share)]
+    margin: f64,
+    /// Round every range up to a multiple of STEP
+    #[arg(long, value_name = "STEP", value_parser = step)]
+    round_up: Option<f64>,
+    /// Let ranges hold this share of the values instead of all, before the margin
+    #[arg(long, value_name = "Q", default_value_t = 1.0, value_parser = quantile)]
+    quantile: f64,
+    /// Count the values above each of these candidate ranges
+    #[arg(long, value_name = "B,…", value_delimiter = ',', default_values_t = [2.0, 4.0, 8.0, 16.0, 32.0, 64.0])]
+    candidates: Vec<f64>,
+    /// Write the ranges, a line a site, to this CSV file; --relu-range file: and --maxpool-range file: read it
+    #[arg(long, value_name = "ranges.csv")]
+    out: PathBuf,
+    /// Write all that was measured to this JSON file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write a plan with the range of every site to this TOML file, to be edited and given to --plan
+    #[arg(long, value_name = "plan.toml")]
+    plan_out: Option<PathBuf>,
+    /// No progress bar, no warnings
+    #[arg(long)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  polyact calibrate --model weights/vgg-fashion.pt --holdout 2000 --margin 0.1 --out ranges.csv
+  polyact eval --model weights/vgg-fashion.pt --holdout 2000 --relu-range file:ranges.csv
+  polyact calibrate --model resnet50.pt --dataset imagenet/train --limit 10000 --round-up 0.5 --out ranges.csv
+
+Quantiles are upper bounds, at most 1/128 too large; extremes and counts are exact. Beside ranges.csv,
+ranges.csv.images lists the images used, so that eval can warn if it meets one of them again.";
+
+fn share(text: &str) -> Result<f64, String> {
+    number(text).filter(|&share| share >= 0.0).ok_or_else(|| "expected a number of at least 0".to_owned())
+}
+
+fn step(text: &str) -> Result<f64, String> {
+    number(text).filter(|&step| step > 0.0).ok_or_else(|| "expected a positive number".to_owned())
+}
+
+fn quantile(text: &str) -> Result<f64, String> {
+    number(text).filter(|&share| share > 0.0 && share <= 1.0).ok_or_else(|| "expected a share in (0, 1]".to_owned())
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    // Before the work, so that a bad path fails at once.
+    let images_file = images_file(&arguments.out);
+    for (flag, path) in [("--out", Some(&arguments.out)), ("--json", arguments.json.as_ref())]
+        .into_iter()
+        .chain([("--plan-out", arguments.plan_out.as_ref()), ("--out", Some(&images_file))])
+    {
+        path.map_or(Ok(()), |path| check_writable(flag, path))?;
+    }
+    if let Some(bad) = arguments.candidates.iter().find(|&&bound| !(bound > 0.0 && bound.is_finite())) {
+        return Err(Failure::Usage(format!("--candidates: {bad} is no range")));
+    }
+    let models = arguments.model.load()?;
+    let [model] = models.as_slice() else {
+        return Err(Failure::Usage("--device: calibration runs on one device".to_owned()));
+    };
+    if model.sites().is_empty() {
+        return Err(Failure::Usage("the model has no ReLU and no max-pool; there is no range to measure".to_owned()));
+    }
+    let dataset = arguments.reading.open(&arguments.dataset)?;
+    let images = arguments.reading.calibrated(&dataset)?;
+    let preparation = arguments.preparation.resolve(model.preprocess(), &dataset)?;
+    if !arguments.quiet {
+        warn(model);
+    }
+    let (batch, strict) = (arguments.reading.batch, arguments.reading.strict);
+    let scope =
+        Scope { dataset: &dataset, preparation: &preparation, images: &images, batch, strict, stop_at_overflow: false };
+    let bar = progress_bar(images.len(), arguments.quiet);
+    let calibration = calibrate(model, scope, &arguments.candidates, |done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    let calibration = calibration?;
+    tell_broken(&dataset, &calibration.broken);
+
+    let measured = Measured { arguments, model, dataset: &dataset, calibration: &calibration };
+    measured.write(&images_file)?;
+    print(&measured.text())
+}
+
+/// Where the images of `ranges` are listed: `ranges.csv.images`.
+pub(super) fn images_file(ranges: &Path) -> PathBuf {
+    let mut name = ranges.as_os_str().to_owned();
+    name.push(".images");
+    PathBuf::from(name)
+}
+
+fn check_writable(flag: &'static str, path: &Path) -> Result<(), Failure> {
+    let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    opened.map(|_| ()).map_err(|source| Failure::File { flag, path: path.display().to_string(), source })
+}
+
+/// What was measured, and how it is to be written.
+struct Measured<'a> {
+    arguments: &'a Arguments,
+    model: &'a Model,
+    dataset: &'a Dataset,
+    calibration: &'a Calibration,
+}
+
+/// A site as the JSON file and, up to the shares, the CSV file have it.
+#[derive(Serialize)]
+struct MeasuredSite {
+    site: String,
+    kind: String,
+    range: f64,
+    index: usize,
+    min: f64,
+    max: f64,
+    largest: f64,
+    /// The image with the largest |x|.
+    image: String,
+    p50: f64,
+    p90: f64,
+    p99: f64,
+    p99_9: f64,
+    p99_99: f64,
+    values: u64,
+    not_a_number: u64,
+    /// Of each candidate range, the share of values above it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    share_above: Vec<f64>,
+}
+
+#[derive(Serialize)]
+struct MeasuredModel<'a> {
+    version: &'static str,
+    model: String,
+    model_sha256: &'a str,
+    dataset: &'a str,
+    dataset_sha256: String,
+    images: usize,
+    broken_images: usize,
+    margin: f64,
+    round_up: Option<f64>,
+    quantile: f64,
+    candidates: &'a [f64],
+    /// The ranges of the ReLUs as the option `relu_vr` of the ANT-ACE compiler takes them.
+    relu_vr: String,
+    sites: Vec<MeasuredSite>,
+}
+
+impl Measured<'_> {
+    fn write(&self, images_file: &Path) -> Result<(), Failure> {
+        let out = |flag: &'static str, path: &Path, text: &str| {
+            write_whole(path, text.as_bytes()).map_err(|source| Failure::File {
+                flag,
+                path: path.display().to_string(),
+                source,
+            })
+        };
+        let Arguments { json, plan_out, .. } = self.arguments;
+        let images = self.calibration.images.iter().map(|(sha256, _)| crate::digest::shown(sha256) + "\n");
+        out("--out", images_file, &images.collect::<String>())?;
+        if let Some(path) = json {
+            out("--json", path, &(serde_json::to_string_pretty(&self.all())? + "\n"))?;
+        }
+        if let Some(path) = plan_out {
+            let rule = |(site, range): (&Site, f64)| Rule {
+                sites: Selector::Name(site.name.clone()),
+                activation: None,
+                range: Some(range),
+            };
+            let rules = self.model.sites().iter().zip(self.ranges()).map(rule).collect();
+            out("--plan-out", path, &plan_text(rules))?;
+        }
+        out("--out", &self.arguments.out, &self.csv()?)
+    }
+
+    /// The range of each site. One that met only zeros, or nothing, gets 1: any range holds them.
+    fn ranges(&self) -> Vec<f64> {
+        let Arguments { margin, round_up, quantile, .. } = *self.arguments;
+        let rule = RangeRule { quantile, margin, step: round_up.unwrap_or(0.0) };
+        self.calibration.sites.iter().map(|statistics| rule.range(statistics).unwrap_or(1.0)).collect()
+    }
+
+    fn sites(&self) -> Vec<MeasuredSite> {
+        let measured = self.model.sites().iter().zip(&self.calibration.sites).zip(self.ranges());
+        measured.map(|((site, statistics), range)| self.site(site, statistics, range)).collect()
+    }
+
+    fn site(&self, site: &Site, statistics: &Statistics, range: f64) -> MeasuredSite {
+        let finite = |value: f64| if value.is_finite() { value } else { 0.0 };
+        let numbers = (statistics.values - statistics.not_a_number).max(1) as f64;
+        MeasuredSite {
+            site: site.name.clone(),
+            kind: site.kind.to_string(),
+            range,
+            index: site.index,
+            min: finite(statistics.min),
+            max: finite(statistics.max),
+            largest: statistics.largest,
+            image: match statistics.values {
+                0 => String::new(),
+                _ => self.dataset.image_name(statistics.largest_image),
+            },
+            p50: statistics.quantile(0.5),
+            p90: statistics.quantile(0.9),
+            p99: statistics.quantile(0.99),
+            p99_9: statistics.quantile(0.999),
+            p99_99: statistics.quantile(0.9999),
+            values: statistics.values,
+            not_a_number: statistics.not_a_number,
+            share_above: statistics.above.iter().map(|&above| above as f64 / numbers).collect(),
+        }
+    }
+
+    fn all(&self) -> MeasuredModel<'_> {
+        let Arguments { margin, round_up, quantile, ref candidates, .. } = *self.arguments;
+        MeasuredModel {
+            version: env!("CARGO_PKG_VERSION"),
+            model: name_of(&self.arguments.model.model),
+            model_sha256: self.model.sha256(),
+            dataset: self.dataset.name(),
+            dataset_sha256: dataset_sha256(&self.calibration.images),
+            images: self.calibration.images.len(),
+            broken_images: self.calibration.broken.len(),
+            margin,
+            round_up,
+            quantile,
+            candidates,
+            relu_vr: self.relu_vr(),
+            sites: self.sites(),
+        }
+    }
+
+    /// `/layer1/layer1.0/relu_1/Relu=4;…`, the names that torch.onnx gives to the nodes.
+    fn relu_vr(&self) -> String {
+        let relus = self.model.sites().iter().zip(self.ranges()).filter(|(site, _)| !site.kind.is_pool());
+        relus.map(|(site, range)| format!("{}={range}", onnx_name(&site.name))).collect::<Vec<_>>().join(";")
+    }
+
+    fn csv(&self) -> Result<String, Failure> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let fixed = [
+            "site",
+            "kind",
+            "range",
+            "index",
+            "min",
+            "max",
+            "largest",
+            "image",
+            "p50",
+            "p90",
+            "p99",
+            "p99.9",
+            "p99.99",
+            "values",
+            "not_a_number",
+        ];
+        let shares = self.arguments.candidates.iter().map(|bound| format!("share_above_{bound}"));
+        writer.write_record(fixed.into_iter().map(str::to_owned).chain(shares))?;
+        for site in self.sites() {
+            let numbers = [site.min, site.max, site.largest, site.p50, site.p90, site.p99, site.p99_9, site.p99_99]
+                .map(|number| number.to_string());
+            let [min, max, largest, p50, p90, p99, p99_9, p99_99] = numbers;
+            let fields = [
+                site.site,
+                site.kind,
+                site.range.to_string(),
+                site.index.to_string(),
+                min,
+                max,
+                largest,
+                site.image,
+                p50,
+                p90,
+                p99,
+                p99_9,
+                p99_99,
+                site.values.to_string(),
+                site.not_a_number.to_string(),
+            ];
+            writer
+                .write_record(fields.into_iter().chain(site.share_above.iter().map(|share| format!("{share:.3e}"))))?;
+        }
+        let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn text(&self) -> String {
+        let header = [
+            ("site", Align::Right),
+            ("name", Align::Left),
+            ("kind", Align::Left),
+            ("min", Align::Right),
+            ("max", Align::Right),
+            ("99.9 %", Align::Right),
+            ("image of the largest", Align::Right),
+            ("range", Align::Right),
+        ];
+        let short = |number: f64| format!("{number:.4}");
+        let rows = self.sites().into_iter().map(|site| {
+            let index = site.index.to_string();
+            vec![
+                index,
+                site.site,
+                site.kind,
+                short(site.min),
+                short(site.max),
+                short(site.p99_9),
+                site.image,
+                short(site.range),
+            ]
+        });
+        let mut text = format!(
+            "{} on {} images of {}\n\n{}",
+            name_of(&self.arguments.model.model),
+            self.calibration.images.len(),
+            self.dataset.name(),
+            table(&header, rows)
+        );
+        let (sites, ranges) = (self.model.sites(), self.ranges());
+        let widest = (0..sites.len()).max_by(|&a, &b| ranges[a].total_cmp(&ranges[b]));
+        if let Some(widest) = widest {
+            text += &format!(
+                "\nthe widest range is {:.4} at {}; the ranges are in {}\n",
+                ranges[widest],
+                sites[widest].name,
+                self.arguments.out.display()
+            );
+        }
+        for (site, statistics) in sites.iter().zip(&self.calibration.sites) {
+            if statistics.not_a_number > 0 {
+                text += &format!("{}: {} inputs are no numbers\n", site.name, statistics.not_a_number);
+            } else if statistics.largest == 0.0 {
+                text += &format!("{}: no input but zeros; its range of 1 is arbitrary\n", site.name);
+            }
+        }
+        text
+    }
+}
+
+/// `layer1.0.relu#2` as torch.onnx names its node: `/layer1/layer1.0/relu_1/Relu`.
+fn onnx_name(site: &str) -> String {
+    let (path, uses) = site.split_once('#').map_or((site, 1), |(path, uses)| (path, uses.parse().unwrap_or(1)));
+    let mut name = String::new();
+    let mut module = String::new();
+    for part in path.split('.') {
+        let is_number = part.bytes().all(|byte| byte.is_ascii_digit());
+        // A child of a Sequential is called after its parent.
+        module = if is_number && !module.is_empty() { format!("{module}.{part}") } else { part.to_owned() };
+        name += &format!("/{module}");
+    }
+    let again = if uses > 1 { format!("_{}", uses - 1) } else { String::new() };
+    format!("{name}{again}/Relu")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names in the scripts of the ANT-ACE repository for ResNet-20.
+    #[test]
+    fn sites_get_the_names_of_onnx_nodes() {
+        assert_eq!(onnx_name("relu"), "/relu/Relu");
+        assert_eq!(onnx_name("layer1.0.relu#2"), "/layer1/layer1.0/relu_1/Relu");
+        assert_eq!(onnx_name("features.2"), "/features/features.2/Relu");
+    }
+}

@@ -1,0 +1,80 @@
+//! The options that say what stands in for ReLU and for max, and for which ranges.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::Failure;
+use crate::activation::Spec;
+use crate::evaluation::{Configuration, Plan, Ranges, RangesError};
+
+/// One configuration.
+#[derive(Debug, Args)]
+pub(super) struct ConfigurationOptions {
+    /// What stands in for ReLU: exact, paper:4 to paper:14, minimax:D,D,… or minimax:D,D,…@EPSILON
+    #[arg(long, value_name = "SPEC", default_value = "paper:14")]
+    pub relu: Spec,
+    /// What stands in for max-pooling, in the same form [default: what stands in for ReLU]
+    #[arg(long, value_name = "SPEC")]
+    pub maxpool: Option<Spec>,
+    /// Bound of the absolute inputs of every ReLU, or file:ranges.csv with one a site; needed unless ReLU is exact
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub relu_range: Option<String>,
+    /// Bound of the absolute inputs of every max-pool, or file:ranges.csv [default: the one of ReLU]
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub maxpool_range: Option<String>,
+    /// Activations and ranges of single sites, which count over all others: a TOML file
+    #[arg(long, value_name = "plan.toml")]
+    pub plan: Option<PathBuf>,
+    /// What to do when an input leaves its range
+    #[arg(long, value_enum, default_value_t = OnOverflow::Count)]
+    pub on_overflow: OnOverflow,
+}
+
+/// What happens to inputs beyond a range. They are always counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnOverflow {
+    /// Go on as the encrypted circuit would
+    Count,
+    /// Stop with exit code 3
+    Error,
+    /// Move them to the range's end, as no encrypted circuit can
+    Clip,
+}
+
+impl ConfigurationOptions {
+    /// The configuration, its files read.
+    ///
+    /// # Errors
+    /// Ranges and plans that cannot be read.
+    pub fn read(&self) -> Result<Configuration, Failure> {
+        let ranges = |flag, text: &Option<String>| text.as_deref().map(|text| ranges(flag, text)).transpose();
+        Ok(Configuration {
+            relu: self.relu.clone(),
+            maxpool: self.maxpool.clone(),
+            relu_range: ranges("--relu-range", &self.relu_range)?,
+            maxpool_range: ranges("--maxpool-range", &self.maxpool_range)?,
+            plan: self.plan.as_deref().map(plan).transpose()?,
+            clip: self.on_overflow == OnOverflow::Clip,
+        })
+    }
+}
+
+/// A number or `file:ranges.csv`.
+///
+/// # Errors
+/// [`Failure::Usage`] for what is neither; a file that cannot be read.
+pub(super) fn ranges(flag: &str, text: &str) -> Result<Ranges, Failure> {
+    text.parse().map_err(|error| match error {
+        RangesError::Number(_) => Failure::Usage(format!("{flag}: {error}")),
+        error => Failure::Configuration(error.into()),
+    })
+}
+
+/// A plan file.
+///
+/// # Errors
+/// One that cannot be read.
+pub(super) fn plan(path: &Path) -> Result<Plan, Failure> {
+    Plan::read(path).map_err(|error| Failure::Configuration(error.into()))
+}

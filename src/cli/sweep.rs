@@ -1,0 +1,545 @@
+//! `polyact sweep`: models, activations and ranges in all combinations, a row each.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser};
+use indicatif::ProgressBar;
+
+use super::configuration::{OnOverflow, plan, ranges};
+use super::eval::{name_of, progress_bar, replicas, tell_broken, tell_calibrated, warn};
+use super::options::{DeviceOptions, PreparationOptions, ReadingOptions};
+use super::summary::{Setting, Summary};
+use super::{Failure, print};
+use crate::activation::Spec;
+use crate::dataset::{BUNDLED, Dataset};
+use crate::digest;
+use crate::evaluation::{
+    Axes, Configuration, Designs, Evaluation, Journal, Observer, Prediction, Scope, Shard, Substitution, evaluate,
+    sweep_name,
+};
+use crate::model::Model;
+use crate::report::{Align, Results, Row, table};
+
+/// Evaluate models with all combinations of activations and ranges, and write a row each
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Read the grid from this TOML file, whose keys are the flags of the grid: model = ["a.pt"], relu_range = [8, 16]
+    #[arg(long, value_name = "sweep.toml", conflicts_with_all = GRID)]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    grid: GridOptions,
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// Append the rows to this CSV file; results.csv.journal beside it remembers the work until the sweep is done
+    #[arg(long, value_name = "results.csv", required_unless_present = "dry_run")]
+    out: Option<PathBuf>,
+    /// Go on with an interrupted sweep after its last finished batch
+    #[arg(long)]
+    resume: bool,
+    /// Evaluate only part i of n of the rows, each part into a file of its own; `polyact report --merge` joins them
+    #[arg(long, value_name = "i/n", default_value = "1/1")]
+    shard: Shard,
+    /// Show the grid and how long it would take, by one batch of each, and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the rows as JSON instead of a table
+    #[arg(long)]
+    json: bool,
+    /// No progress bar, no warnings
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// What decides the rows.
+#[derive(Debug, Args)]
+struct GridOptions {
+    /// TorchScript archives of the classifiers
+    #[arg(long, value_name = "M.pt", num_args = 1..)]
+    model: Vec<PathBuf>,
+    /// Class folders, a folder or tar archive of images with --labels, IDX, binary CIFAR, or `bundled`
+    #[arg(long, value_name = "D", default_value = BUNDLED)]
+    dataset: PathBuf,
+    /// What stands in for ReLU, one SPEC or several
+    #[arg(long, value_name = "SPEC", num_args = 1.., default_value = "paper:14")]
+    relu: Vec<Spec>,
+    /// What stands in for max-pooling, one SPEC or several [default: what stands in for ReLU]
+    #[arg(long, value_name = "SPEC", num_args = 1..)]
+    maxpool: Vec<Spec>,
+    /// Bounds of the inputs of every ReLU, or file:ranges.csv with one a site, one or several
+    #[arg(long, value_name = "R", num_args = 1.., allow_negative_numbers = true)]
+    relu_range: Vec<String>,
+    /// The same of every max-pool [default: the one of ReLU]
+    #[arg(long, value_name = "R", num_args = 1.., allow_negative_numbers = true)]
+    maxpool_range: Vec<String>,
+    /// Activations and ranges of single sites, which count over all others: TOML files
+    #[arg(long, value_name = "plan.toml", num_args = 1..)]
+    plan: Vec<PathBuf>,
+    /// What to do when an input leaves its range
+    #[arg(long, value_enum, default_value_t = OnOverflow::Count)]
+    on_overflow: OnOverflow,
+    #[command(flatten)]
+    reading: ReadingOptions,
+    #[command(flatten)]
+    preparation: PreparationOptions,
+}
+
+/// The flags of [`GridOptions`], which a file says instead.
+const GRID: [&str; 23] = [
+    "model",
+    "dataset",
+    "relu",
+    "maxpool",
+    "relu_range",
+    "maxpool_range",
+    "plan",
+    "on_overflow",
+    "layout",
+    "labels",
+    "classes",
+    "devkit_synsets",
+    "limit",
+    "holdout",
+    "seed",
+    "batch",
+    "strict",
+    "input_size",
+    "resize",
+    "crop",
+    "interpolation",
+    "mean",
+    "std",
+];
+
+const EXAMPLES: &str = "Examples:
+  polyact sweep --model weights/resnet20-fashion.pt weights/vgg-fashion.pt \\
+      --relu paper:7 paper:10 minimax:15,27,29 --relu-range 8 16 32 --out results.csv
+  polyact sweep --config sweep.toml --out results.csv --resume
+  polyact sweep --config sweep.toml --shard 2/8 --out part2.csv
+
+Each image is decoded once a model, and the exact network runs once a model. A sweep that is killed
+goes on with --resume, and ends in the rows it would have had, the seconds aside. Changed models,
+images or settings are noticed and refused.";
+
+/// [`GridOptions`] as a command line of its own, which a TOML file is turned into.
+#[derive(Debug, Parser)]
+#[command(name = "the sweep file", no_binary_name = true, disable_help_flag = true)]
+struct GridFile {
+    #[command(flatten)]
+    grid: GridOptions,
+}
+
+pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
+    if let Some(path) = &arguments.config {
+        arguments.grid = read_grid(path)?;
+    }
+    let sweep = Sweep::new(&arguments)?;
+    if arguments.dry_run {
+        return print(&sweep.estimate()?);
+    }
+    let Some(out) = &arguments.out else {
+        return Err(Failure::Usage("--out is needed: the CSV file for the rows".to_owned()));
+    };
+    let (rows, before) = sweep.run(out)?;
+    if arguments.json {
+        return print(&(serde_json::to_string_pretty(&rows)? + "\n"));
+    }
+    let mut text = if rows.is_empty() { String::new() } else { rows_table(&rows) };
+    if before > 0 {
+        text += &format!("{before} rows of this sweep were in {} already\n", out.display());
+    }
+    print(&text)
+}
+
+/// The grid in a TOML file: every key is a flag of the grid.
+fn read_grid(path: &Path) -> Result<GridOptions, Failure> {
+    let file = |source| Failure::File { flag: "--config", path: path.display().to_string(), source };
+    let usage = |reason: String| Failure::Usage(format!("--config {}: {reason}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(file)?;
+    let table: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| usage(error.message().replace('\n', " ")))?;
+    let mut flags: Vec<OsString> = Vec::new();
+    for (key, value) in table {
+        if !GRID.contains(&key.as_str()) {
+            return Err(usage(format!("`{key}` is no key; there are {}", GRID.join(", "))));
+        }
+        let values = match value {
+            toml::Value::Boolean(false) => continue,
+            toml::Value::Boolean(true) => Vec::new(),
+            toml::Value::Array(values) => values,
+            value => vec![value],
+        };
+        flags.push(format!("--{}", key.replace('_', "-")).into());
+        for value in values {
+            flags.push(match value {
+                toml::Value::String(text) => text.into(),
+                toml::Value::Integer(number) => number.to_string().into(),
+                toml::Value::Float(number) => number.to_string().into(),
+                other => return Err(usage(format!("`{key}` cannot be {}", other.type_str()))),
+            });
+        }
+    }
+    let parsed = GridFile::try_parse_from(flags).map_err(|error| {
+        let message = error.to_string();
+        usage(message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned())
+    })?;
+    Ok(parsed.grid)
+}
+
+/// A sweep, ready to run.
+struct Sweep<'a> {
+    arguments: &'a Arguments,
+    configurations: Vec<Configuration>,
+    dataset: Dataset,
+    images: Vec<usize>,
+    /// The beginning of a digest over all that decides the rows.
+    name: String,
+}
+
+impl<'a> Sweep<'a> {
+    fn new(arguments: &'a Arguments) -> Result<Sweep<'a>, Failure> {
+        let grid = &arguments.grid;
+        if grid.model.is_empty() {
+            return Err(Failure::Usage("--model is needed: one TorchScript archive or several".to_owned()));
+        }
+        let all = |flag, texts: &[String]| texts.iter().map(|text| ranges(flag, text)).collect::<Result<_, _>>();
+        let axes = Axes {
+            relu: grid.relu.clone(),
+            maxpool: grid.maxpool.clone(),
+            relu_range: all("--relu-range", &grid.relu_range)?,
+            maxpool_range: all("--maxpool-range", &grid.maxpool_range)?,
+            plan: grid.plan.iter().map(|path| plan(path)).collect::<Result<_, _>>()?,
+            clip: grid.on_overflow == OnOverflow::Clip,
+        };
+        let configurations = axes.configurations();
+        let dataset = grid.reading.open(&grid.dataset)?;
+        let images = grid.reading.evaluated(&dataset)?;
+        arguments.device.prepare()?;
+        let mut decisive = vec![env!("CARGO_PKG_VERSION").to_owned(), arguments.device.name()];
+        for path in &grid.model {
+            let sha256 = digest::of_file(path).map_err(|source| Failure::File {
+                flag: "--model",
+                path: path.display().to_string(),
+                source,
+            })?;
+            decisive.push(format!("{} {sha256}", name_of(path)));
+        }
+        for configuration in &configurations {
+            decisive.push(described(configuration).join(" "));
+        }
+        let labels: Vec<u8> = dataset.labels().iter().flat_map(|label| label.to_le_bytes()).collect();
+        decisive.push(format!("{} {} {images:?}", dataset.name(), digest::of_text(&labels)));
+        decisive.push(format!("{} {} {:?}", grid.reading.batch, arguments.device.tf32, grid.preparation));
+        Ok(Sweep { arguments, configurations, dataset, images, name: sweep_name(&decisive) })
+    }
+
+    /// How many rows the whole sweep has.
+    fn rows(&self) -> usize {
+        self.arguments.grid.model.len() * self.configurations.len()
+    }
+
+    /// Of each model, which of the configurations are part of the shard.
+    fn of_models(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let count = self.configurations.len();
+        let rows = self.arguments.shard.rows(self.rows());
+        (0..self.arguments.grid.model.len()).filter_map(move |model| {
+            let part = rows.start.max(model * count)..rows.end.min((model + 1) * count);
+            (part.start < part.end).then(|| (model, part.start - model * count..part.end - model * count))
+        })
+    }
+
+    /// As the column `sweep` names row `row`, from 0.
+    fn row_name(&self, row: usize) -> String {
+        format!("{}:{}/{}", self.name, row + 1, self.rows())
+    }
+
+    /// Evaluate what is not in `out` yet; the new rows, and how many were there before.
+    fn run(&self, out: &Path) -> Result<(Vec<Row>, usize), Failure> {
+        let Arguments { resume, shard, grid, .. } = self.arguments;
+        let mut results = if *resume { Results::mend(out)? } else { Results::open(out)? };
+        let there: BTreeSet<String> = results.sweep_rows()?;
+        let mut journal_path = out.as_os_str().to_owned();
+        journal_path.push(".journal");
+        let name = format!("{} {}/{}", self.name, shard.index, shard.count);
+        let (mut journal, mut done) = Journal::open(Path::new(&journal_path), &name, *resume, grid.model.len())?;
+        let mut rows = Vec::new();
+        let mut before = 0;
+        for (model, part) in self.of_models() {
+            let row_of = |configuration: usize| self.row_name(model * self.configurations.len() + configuration);
+            let missing: Vec<usize> = part.clone().filter(|&at| !there.contains(&row_of(at))).collect();
+            before += part.len() - missing.len();
+            if before > 0 && !resume {
+                let reason =
+                    format!("--out {}: rows of this sweep are there already; --resume adds the others", out.display());
+                return Err(Failure::Usage(reason));
+            }
+            if missing.is_empty() {
+                continue;
+            }
+            let so_far = std::mem::take(&mut done[model]);
+            let mut add = |batch: &Evaluation| journal.add(model, batch).map_err(std::io::Error::other);
+            for (configuration, mut row) in self.evaluate(model, part, so_far, &mut add)? {
+                if missing.contains(&configuration) {
+                    row.sweep = Some(row_of(configuration));
+                    results.append(&row)?;
+                    rows.push(row);
+                }
+            }
+        }
+        journal.remove()?;
+        Ok((rows, before))
+    }
+
+    /// Evaluate one model with the configurations `part`, of which `done` is behind it; the row of each.
+    fn evaluate(
+        &self,
+        model: usize,
+        part: Range<usize>,
+        mut done: Evaluation,
+        add: &mut dyn FnMut(&Evaluation) -> std::io::Result<()>,
+    ) -> Result<Vec<(usize, Row)>, Failure> {
+        let Arguments { grid, device, quiet, .. } = self.arguments;
+        let path = &grid.model[model];
+        let models = device.load(path)?;
+        let first = &models[0];
+        let substitutions = self.substitutions(first, part.clone())?;
+        let preparation = grid.preparation.resolve(first.preprocess(), &self.dataset)?;
+        if !quiet {
+            warn(first);
+        }
+        let behind = done.images.len() + done.broken.len();
+        self.check_images(&done)?;
+        let scope = Scope {
+            dataset: &self.dataset,
+            preparation: &preparation,
+            images: &self.images[behind..],
+            batch: grid.reading.batch,
+            strict: grid.reading.strict,
+            stop_at_overflow: grid.on_overflow == OnOverflow::Error,
+        };
+        let bar = progress_bar(self.images.len(), *quiet);
+        bar.set_position(behind as u64);
+        bar.reset_eta();
+        let message = format!("{}, {} configurations", name_of(path), part.len());
+        let mut watch = Watch { bar, behind, message, add };
+        let evaluated = evaluate(&replicas(&models, &substitutions)?, scope, &mut done, &mut watch);
+        watch.bar.finish_and_clear();
+        evaluated?;
+        tell_broken(&self.dataset, &done.broken);
+        let setting = Setting {
+            model: name_of(path),
+            model_sha256: first.sha256(),
+            sites: first.sites(),
+            dataset: &self.dataset,
+            preparation: &preparation,
+            device: device.name(),
+            batch: grid.reading.batch,
+        };
+        let mut rows = Vec::new();
+        for ((at, substitution), tally) in part.zip(&substitutions).zip(&done.tallies) {
+            let configuration = &self.configurations[at];
+            if !quiet {
+                tell_calibrated(configuration, &done)?;
+            }
+            let summary = Summary { setting: &setting, configuration, substitution, evaluation: &done, tally };
+            rows.push((at, summary.row()));
+        }
+        Ok(rows)
+    }
+
+    fn substitutions(&self, model: &Model, part: Range<usize>) -> Result<Vec<Substitution>, Failure> {
+        let mut designs = Designs::default();
+        let resolve = |configuration: &Configuration| Ok(configuration.resolve(model.sites(), &mut designs)?);
+        self.configurations[part].iter().map(resolve).collect()
+    }
+
+    /// Whether the images that were evaluated before are still the same.
+    fn check_images(&self, done: &Evaluation) -> Result<(), Failure> {
+        let broken: BTreeSet<usize> = done.broken.iter().map(|broken| broken.index).collect();
+        let evaluated = self.images.iter().filter(|index| !broken.contains(index));
+        for ((before, _), &index) in done.images.iter().zip(evaluated) {
+            if self.dataset.stored_sha256(index).as_ref() != Ok(before) {
+                return Err(Failure::Changed { image: self.dataset.image_name(index) });
+            }
+        }
+        Ok(())
+    }
+
+    /// The grid, and how long each row would take by one batch.
+    fn estimate(&self) -> Result<String, Failure> {
+        let Arguments { grid, device, .. } = self.arguments;
+        let mut lines = Vec::new();
+        let mut total = 0.0;
+        for (model, part) in self.of_models() {
+            let models = device.load(&grid.model[model])?;
+            let preparation = grid.preparation.resolve(models[0].preprocess(), &self.dataset)?;
+            let images = &self.images[..grid.reading.batch.min(self.images.len())];
+            let scope = Scope {
+                dataset: &self.dataset,
+                preparation: &preparation,
+                images,
+                batch: grid.reading.batch,
+                strict: false,
+                stop_at_overflow: false,
+            };
+            let substitutions = self.substitutions(&models[0], part.clone())?;
+            let mut timed = Evaluation::default();
+            // The first pass of a network is slower than all others.
+            for _ in 0..2 {
+                timed = Evaluation::default();
+                evaluate(&replicas(&models, &substitutions)?, scope, &mut timed, &mut Silent)?;
+            }
+            let share = self.images.len() as f64 / images.len() as f64;
+            total += share * timed.exact_seconds;
+            for (at, tally) in part.zip(&timed.tallies) {
+                total += share * tally.seconds;
+                let mut line =
+                    vec![(model * self.configurations.len() + at + 1).to_string(), name_of(&grid.model[model])];
+                line.extend(described(&self.configurations[at]));
+                line.push(format!("{:.0}", share * tally.seconds));
+                lines.push(line);
+            }
+        }
+        let header = [
+            ("row", Align::Right),
+            ("model", Align::Left),
+            ("relu", Align::Left),
+            ("maxpool", Align::Left),
+            ("relu range", Align::Left),
+            ("maxpool range", Align::Left),
+            ("plan", Align::Left),
+            ("overflow", Align::Left),
+            ("seconds", Align::Right),
+        ];
+        let (count, images) = (lines.len(), self.images.len());
+        Ok(format!(
+            "{}\n{count} of {} rows on {images} images, about {:.0} seconds with the exact passes, if decoding keeps up\n",
+            table(&header, lines.into_iter()),
+            self.rows(),
+            total
+        ))
+    }
+}
+
+/// A configuration in words: ReLU, max-pool, their ranges, plan, what happens to overflow.
+fn described(configuration: &Configuration) -> [String; 6] {
+    let optional = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    [
+        configuration.relu.to_string(),
+        configuration.maxpool_spec().to_string(),
+        optional(configuration.relu_range.as_ref().map(ToString::to_string)),
+        optional(configuration.maxpool_ranges().map(ToString::to_string)),
+        optional(configuration.plan.as_ref().map(ToString::to_string)),
+        if configuration.clip { "clip" } else { "count" }.to_owned(),
+    ]
+}
+
+/// Draws progress and writes the journal.
+struct Watch<'a> {
+    bar: ProgressBar,
+    /// Images of an earlier run.
+    behind: usize,
+    message: String,
+    add: &'a mut dyn FnMut(&Evaluation) -> std::io::Result<()>,
+}
+
+impl Observer for Watch<'_> {
+    fn image(&mut self, _configuration: usize, _prediction: &Prediction) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn batch(&mut self, done: usize, batch: &Evaluation, _all: &Evaluation) -> std::io::Result<()> {
+        self.bar.set_position((self.behind + done) as u64);
+        self.bar.set_message(self.message.clone());
+        (self.add)(batch)
+    }
+}
+
+/// Tells nobody.
+struct Silent;
+
+impl Observer for Silent {
+    fn image(&mut self, _configuration: usize, _prediction: &Prediction) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn batch(&mut self, _done: usize, _batch: &Evaluation, _all: &Evaluation) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn rows_table(rows: &[Row]) -> String {
+    let header = [
+        ("model", Align::Left),
+        ("relu", Align::Left),
+        ("maxpool", Align::Left),
+        ("relu range", Align::Left),
+        ("depth", Align::Right),
+        ("mults", Align::Right),
+        ("exact %", Align::Right),
+        ("top-1 %", Align::Right),
+        ("difference", Align::Right),
+        ("agreement %", Align::Right),
+        ("images out", Align::Right),
+        ("seconds", Align::Right),
+    ];
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let number = |value: Option<u32>| value.map(|value| value.to_string()).unwrap_or_default();
+    let lines = rows.iter().map(|row| {
+        vec![
+            row.model.clone(),
+            text(&row.relu),
+            text(&row.maxpool),
+            text(&row.relu_range),
+            number(row.depth),
+            number(row.mults),
+            format!("{:.3}", row.top1_exact),
+            format!("{:.3}", row.top1),
+            format!("{:+.3}", row.top1_diff),
+            format!("{:.3}", row.agreement),
+            row.overflow_images.to_string(),
+            format!("{:.1}", row.seconds),
+        ]
+    });
+    table(&header, lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// A flag added to the grid must be a key of the file as well.
+    #[test]
+    fn every_flag_of_the_grid_is_a_key() {
+        let command = GridFile::command();
+        let mut flags: Vec<&str> = command.get_arguments().map(|argument| argument.get_id().as_str()).collect();
+        let mut keys = GRID.to_vec();
+        flags.sort_unstable();
+        keys.sort_unstable();
+        assert_eq!(flags, keys);
+    }
+
+    #[test]
+    fn a_file_is_read_as_the_flags_it_stands_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sweep.toml");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            read_grid(&path)
+        };
+        let grid = read("model = ['a.pt', 'b.pt']\nrelu_range = [8, 'file:r.csv', 2.5]\nlimit = 100\nstrict = true\n")
+            .unwrap();
+        assert_eq!((grid.model.len(), grid.reading.limit, grid.reading.strict), (2, Some(100), true));
+        assert_eq!(grid.relu_range, ["8", "file:r.csv", "2.5"]);
+        assert_eq!(grid.relu, [Spec::Paper { alpha: 14 }]);
+        let error = |text: &str| read(text).unwrap_err().to_string();
+        assert!(error("modell = 'a'").contains("`modell` is no key; there are model"));
+        assert!(error("relu = ['tanh']").contains("`tanh` is no activation"), "{}", error("relu = ['tanh']"));
+        assert!(error("limit = [[1]]").contains("`limit` cannot be array"));
+        assert!(error("limit = ").contains("--config"));
+    }
+}

@@ -1,0 +1,101 @@
+//! Calibration: what every site of a network is given over a set of images, and the ranges that follow.
+
+use super::run::{input, refuse_misfit};
+use super::{EvaluationError, Scope};
+use crate::dataset::Broken;
+use crate::model::{Model, Statistics};
+
+/// What came out of the images.
+#[derive(Debug, Clone, Default)]
+pub struct Calibration {
+    /// Of the inputs of each site. Images are counted by their position in the dataset.
+    pub sites: Vec<Statistics>,
+    /// Images that could not be read, in order.
+    pub broken: Vec<Broken>,
+    /// SHA-256 as stored and label of each image that could be read, in order.
+    pub images: Vec<([u8; 32], u32)>,
+}
+
+/// Run the exact network over the images of `scope` and count the inputs of its sites, among them those above each of
+/// `bounds`. `progress` is told the images done after each batch.
+///
+/// # Errors
+/// [`EvaluationError`]: the model refuses the images, no image can be read.
+pub fn calibrate(
+    model: &Model,
+    scope: Scope<'_>,
+    bounds: &[f64],
+    mut progress: impl FnMut(usize),
+) -> Result<Calibration, EvaluationError> {
+    let dataset = scope.dataset;
+    let table = model.observed(bounds);
+    let mut calibration = Calibration { sites: vec![Statistics::default(); table.count()], ..Calibration::default() };
+    std::thread::scope(|threads| {
+        for batch in dataset.read_ahead(threads, scope.preparation, scope.images, scope.batch) {
+            refuse_misfit(dataset, &batch)?;
+            if let (Some(broken), true) = (batch.broken.first(), scope.strict) {
+                let image = dataset.image_name(broken.index);
+                return Err(EvaluationError::Broken { image, reason: broken.reason.clone() });
+            }
+            if !batch.indices.is_empty() {
+                let _logits = model.forward(&input(&batch, model.device())?, &table)?;
+                for (site, statistics) in calibration.sites.iter_mut().enumerate() {
+                    statistics.merge(&table.take_statistics(site).placed(&batch.indices));
+                }
+            }
+            let labels = batch.indices.iter().map(|&index| dataset.labels()[index]);
+            calibration.images.extend(batch.sha256.into_iter().zip(labels));
+            calibration.broken.extend(batch.broken);
+            progress(batch.end);
+        }
+        Ok(())
+    })?;
+    match calibration.broken.first() {
+        Some(first) if calibration.images.is_empty() => {
+            let (image, reason) = (dataset.image_name(first.index), first.reason.clone());
+            Err(EvaluationError::NoImage { images: calibration.broken.len(), image, reason })
+        }
+        _ => Ok(calibration),
+    }
+}
+
+/// How a range follows from what was measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RangeRule {
+    /// The share of values that must be inside before the margin; 1 for all.
+    pub quantile: f64,
+    /// Added to the range, as a share of it.
+    pub margin: f64,
+    /// Ranges are rounded up to multiples of this; 0 for none.
+    pub step: f64,
+}
+
+impl RangeRule {
+    /// The range for a site; none if it met no value but zeros.
+    pub fn range(&self, statistics: &Statistics) -> Option<f64> {
+        let measured = match self.quantile {
+            1.0 => statistics.largest,
+            quantile => statistics.quantile(quantile),
+        };
+        let wide = measured * (1.0 + self.margin);
+        let range = if self.step > 0.0 { (wide / self.step).ceil() * self.step } else { wide };
+        (range.is_normal()).then_some(range)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_has_its_margin_and_is_rounded_up() {
+        let mut statistics = Statistics::new(0);
+        statistics.add(0, &[-8.1f64, 2.0, 0.5, 0.25], &[]);
+        let range = |quantile, margin, step| RangeRule { quantile, margin, step }.range(&statistics).unwrap();
+        assert_eq!(range(1.0, 0.0, 0.0), 8.1);
+        assert_eq!(range(1.0, 0.1, 0.5), 9.0);
+        assert!((2.0..2.02).contains(&range(0.75, 0.0, 0.0)));
+        let nothing = RangeRule { quantile: 1.0, margin: 0.0, step: 1.0 }.range(&Statistics::new(0));
+        assert_eq!(nothing, None);
+    }
+}

@@ -1,0 +1,147 @@
+//! A configuration: what stands in for ReLU and max, and for which ranges; and what it means for the sites of a model.
+
+use std::collections::HashMap;
+
+use super::plan::{Plan, PlanError, Said};
+use super::ranges::{Ranges, RangesError};
+use crate::activation::{Sign, Spec};
+use crate::minimax::DesignError;
+use crate::minimax::cost::Cost;
+use crate::model::{Model, ModelError, Site, Sites};
+
+/// What to evaluate a model with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Configuration {
+    pub relu: Spec,
+    /// As for ReLU where it is left out.
+    pub maxpool: Option<Spec>,
+    /// Needed unless every ReLU is exact or has a range by the plan.
+    pub relu_range: Option<Ranges>,
+    /// As for ReLU where it is left out.
+    pub maxpool_range: Option<Ranges>,
+    /// Counts over all of the above, site by site.
+    pub plan: Option<Plan>,
+    /// Whether inputs beyond a range are moved to its end after they were counted.
+    pub clip: bool,
+}
+
+/// Why a configuration does not fit a model.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigurationError {
+    #[error("the model has no ReLU and no max-pool; there is nothing to approximate")]
+    NoSite,
+    #[error(
+        "{flag} is needed for site {site}: the bound B of the absolute inputs; one that is too small ruins images, one that \
+         is too large costs accuracy; `polyact calibrate` measures it"
+    )]
+    NoRange { flag: &'static str, site: String },
+    #[error(transparent)]
+    Ranges(#[from] RangesError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Design(#[from] DesignError),
+}
+
+/// Designs made once, however many configurations use them.
+#[derive(Debug, Default)]
+pub struct Designs {
+    of_spec: HashMap<String, Option<Sign>>,
+}
+
+impl Designs {
+    fn get(&mut self, spec: &Spec) -> Result<Option<Sign>, DesignError> {
+        let name = spec.to_string();
+        if let Some(known) = self.of_spec.get(&name) {
+            return Ok(known.clone());
+        }
+        let designed = Sign::design(spec)?;
+        self.of_spec.insert(name, designed.clone());
+        Ok(designed)
+    }
+}
+
+/// What stands in at one site.
+#[derive(Debug, Clone)]
+pub struct Substitute {
+    pub spec: Spec,
+    /// None if the site stays exact.
+    pub approximation: Option<(Sign, f64)>,
+}
+
+/// A configuration, resolved for the sites of one model.
+#[derive(Debug, Clone)]
+pub struct Substitution {
+    /// Of each site, in order.
+    pub sites: Vec<Substitute>,
+    clip: bool,
+}
+
+impl Configuration {
+    /// What it means for `sites`.
+    ///
+    /// # Errors
+    /// [`ConfigurationError`]: nothing to approximate, a range that is missing, a plan or file that does not fit, a design
+    /// that fails.
+    pub fn resolve(&self, sites: &[Site], designs: &mut Designs) -> Result<Substitution, ConfigurationError> {
+        if sites.is_empty() {
+            return Err(ConfigurationError::NoSite);
+        }
+        let planned = match &self.plan {
+            Some(plan) => plan.of(sites)?,
+            None => vec![Said::default(); sites.len()],
+        };
+        let mut substitutes = Vec::with_capacity(sites.len());
+        for (site, Said { activation, range }) in sites.iter().zip(planned) {
+            let pool = site.kind.is_pool();
+            let general = if pool { self.maxpool_spec() } else { &self.relu };
+            let spec = activation.unwrap_or_else(|| general.clone());
+            let approximation = match designs.get(&spec)? {
+                None => None,
+                Some(sign) => Some((sign, range.map_or_else(|| self.range_of(site, pool), Ok)?)),
+            };
+            substitutes.push(Substitute { spec, approximation });
+        }
+        Ok(Substitution { sites: substitutes, clip: self.clip })
+    }
+
+    /// What stands in for max where no plan says otherwise.
+    pub fn maxpool_spec(&self) -> &Spec {
+        self.maxpool.as_ref().unwrap_or(&self.relu)
+    }
+
+    /// The ranges of max-pools where no plan says otherwise.
+    pub fn maxpool_ranges(&self) -> Option<&Ranges> {
+        self.maxpool_range.as_ref().or(self.relu_range.as_ref())
+    }
+
+    fn range_of(&self, site: &Site, pool: bool) -> Result<f64, ConfigurationError> {
+        let (flag, ranges) = match pool {
+            true => ("--maxpool-range", self.maxpool_ranges()),
+            false => ("--relu-range", self.relu_range.as_ref()),
+        };
+        let missing = || ConfigurationError::NoRange { flag, site: site.name.clone() };
+        Ok(ranges.ok_or_else(missing)?.of(site)?)
+    }
+}
+
+impl Substitution {
+    /// The table of sites.
+    ///
+    /// # Errors
+    /// What [`Model::table`] reports: a pool that cannot be approximated.
+    pub fn table(&self, model: &Model) -> Result<Sites, ModelError> {
+        let choices = self.sites.iter().map(|site| site.approximation.as_ref().map(|(sign, range)| (sign, *range)));
+        model.table(choices, self.clip)
+    }
+
+    /// The cost of the dearest approximate ReLU, or of the dearest max if only pools are approximated.
+    pub fn cost(&self, sites: &[Site]) -> Option<Cost> {
+        let dearest = |pools: bool| {
+            let of_kind = sites.iter().zip(&self.sites).filter(|(site, _)| pools == site.kind.is_pool());
+            let costs = of_kind.filter_map(|(_, substitute)| Some(substitute.approximation.as_ref()?.0.cost()));
+            costs.max_by_key(|cost| (cost.depth, cost.multiplications))
+        };
+        dearest(false).or_else(|| dearest(true))
+    }
+}

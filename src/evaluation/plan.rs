@@ -1,0 +1,254 @@
+//! A plan: activation and range of single sites, or of all that a name pattern matches, from a TOML file.
+//!
+//! ```toml
+//! [[sites]]
+//! match = "layer1.*"              # a name with * and ?, or the index of a site
+//! activation = "minimax:15,27,29"
+//! range = 12.5
+//! ```
+//!
+//! A rule says an activation, a range, or both. Later rules count over earlier ones, and all of them over the settings
+//! that hold for all sites.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use wildmatch::WildMatch;
+
+use super::ranges::named_file;
+use crate::activation::{Spec, check_range};
+use crate::digest;
+use crate::model::Site;
+
+/// A plan file, as read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    path: PathBuf,
+    sha256: String,
+    rules: Vec<Rule>,
+}
+
+/// What one `[[sites]]` of a plan says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Which sites.
+    #[serde(rename = "match")]
+    pub sites: Selector,
+    /// What stands in there.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "spec")]
+    pub activation: Option<Spec>,
+    /// The bound B of the inputs there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<f64>,
+}
+
+/// Which sites a rule is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Selector {
+    Index(usize),
+    /// A name in which * stands for any characters and ? for one.
+    Name(String),
+}
+
+/// What a plan says of one site.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Said {
+    pub activation: Option<Spec>,
+    pub range: Option<f64>,
+}
+
+/// The file as TOML has it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    sites: Vec<Rule>,
+}
+
+/// Why a plan cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error("plan {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("plan {path}: {reason}")]
+    Content { path: PathBuf, reason: String },
+    #[error("plan {path}: no site matches `{selector}`; {hint}")]
+    Unmatched { path: PathBuf, selector: String, hint: String },
+}
+
+impl Plan {
+    /// Read the plan at `path`.
+    ///
+    /// # Errors
+    /// [`PlanError`]: unreadable, no TOML, unknown keys, activations or ranges that are none.
+    pub fn read(path: &Path) -> Result<Plan, PlanError> {
+        let bytes = std::fs::read(path).map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
+        let content = |reason: String| PlanError::Content { path: path.to_owned(), reason };
+        let text = std::str::from_utf8(&bytes).map_err(|_| content("it is not UTF-8 text".to_owned()))?;
+        let rules = parse(text).map_err(content)?;
+        Ok(Plan { path: path.to_owned(), sha256: digest::of_text(&bytes), rules })
+    }
+
+    /// What the plan says of each of `sites`.
+    ///
+    /// # Errors
+    /// [`PlanError::Unmatched`] for a rule that is about no site, with the nearest name.
+    pub fn of(&self, sites: &[Site]) -> Result<Vec<Said>, PlanError> {
+        let mut said = vec![Said::default(); sites.len()];
+        for rule in &self.rules {
+            let mut matched = false;
+            for (_, said) in sites.iter().zip(&mut said).filter(|(site, _)| rule.sites.matches(site)) {
+                matched = true;
+                if rule.activation.is_some() {
+                    said.activation.clone_from(&rule.activation);
+                }
+                said.range = rule.range.or(said.range);
+            }
+            if !matched {
+                let (path, selector) = (self.path.clone(), rule.sites.to_string());
+                return Err(PlanError::Unmatched { path, hint: rule.sites.hint(sites), selector });
+            }
+        }
+        Ok(said)
+    }
+}
+
+/// As result rows name it.
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&named_file(&self.path, &self.sha256))
+    }
+}
+
+/// The text of a plan with these rules.
+pub fn plan_text(rules: Vec<Rule>) -> String {
+    toml::to_string(&Content { sites: rules }).unwrap_or_default()
+}
+
+/// The rules in `text`, or what is wrong in one line.
+fn parse(text: &str) -> Result<Vec<Rule>, String> {
+    let content: Content = toml::from_str(text).map_err(|error| {
+        let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+        format!("line {line}: {}", error.message().replace('\n', " "))
+    })?;
+    for rule in &content.sites {
+        if rule.activation.is_none() && rule.range.is_none() {
+            return Err(format!("the rule for `{}` says neither activation nor range", rule.sites));
+        }
+        if let Some(range) = rule.range {
+            check_range(&range.to_string()).map_err(|error| format!("the rule for `{}`: {error}", rule.sites))?;
+        }
+    }
+    Ok(content.sites)
+}
+
+impl Selector {
+    fn matches(&self, site: &Site) -> bool {
+        match self {
+            Selector::Index(index) => site.index == *index,
+            Selector::Name(pattern) => WildMatch::new(pattern).matches(&site.name),
+        }
+    }
+
+    /// What else may have been meant.
+    fn hint(&self, sites: &[Site]) -> String {
+        match self {
+            Selector::Index(_) => format!("sites are numbered from 0 to {}", sites.len().saturating_sub(1)),
+            Selector::Name(pattern) => {
+                let near = |site: &&Site| (strsim::jaro_winkler(pattern, &site.name) * 1e6) as u64;
+                let nearest = sites.iter().max_by_key(near).map_or("", |site| &site.name);
+                format!("did you mean `{nearest}`? `polyact inspect` lists the names")
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Selector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Selector::Index(index) => write!(f, "{index}"),
+            Selector::Name(pattern) => f.write_str(pattern),
+        }
+    }
+}
+
+/// An activation in its text form.
+mod spec {
+    use super::Spec;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(spec: &Option<Spec>, serializer: S) -> Result<S::Ok, S::Error> {
+        spec.as_ref().map(Spec::to_string).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Spec>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SiteKind;
+    use proptest::prelude::*;
+
+    fn sites() -> Vec<Site> {
+        let names = ["conv1.relu", "layer1.0.relu", "layer1.0.relu#2", "pool"];
+        let site = |(index, name): (usize, &&str)| Site { index, name: (*name).to_owned(), kind: SiteKind::Relu };
+        names.iter().enumerate().map(site).collect()
+    }
+
+    fn plan(text: &str) -> Plan {
+        Plan { path: "plan.toml".into(), sha256: "00".repeat(32), rules: parse(text).unwrap() }
+    }
+
+    #[test]
+    fn later_rules_count_over_earlier_ones_and_keep_what_they_do_not_say() {
+        let plan = plan(
+            "[[sites]]\nmatch = 'layer1.*'\nactivation = 'paper:14'\nrange = 8\n\
+             [[sites]]\nmatch = 2\nactivation = 'exact'\n[[sites]]\nmatch = 'conv?.relu'\nrange = 3.5\n",
+        );
+        let said = plan.of(&sites()).unwrap();
+        let paper = Some(Spec::Paper { alpha: 14 });
+        let expected = [(None, Some(3.5)), (paper, Some(8.0)), (Some(Spec::Exact), Some(8.0)), (None, None)];
+        assert_eq!(said, expected.map(|(activation, range)| Said { activation, range }));
+    }
+
+    #[test]
+    fn a_rule_for_no_site_names_the_nearest() {
+        let error = plan("[[sites]]\nmatch = 'layer1.0.rellu'\nrange = 1\n").of(&sites()).unwrap_err().to_string();
+        assert!(error.contains("did you mean `layer1.0.relu`"), "{error}");
+        let error = plan("[[sites]]\nmatch = 9\nrange = 1\n").of(&sites()).unwrap_err().to_string();
+        assert!(error.contains("from 0 to 3"), "{error}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        let error = |text: &str| parse(text).unwrap_err();
+        assert!(error("[[sites]]\nmatch = 'a'\nactivation = 'tanh'\n").contains("`tanh` is no activation"));
+        assert!(error("[[sites]]\nmatch = 'a'\nrange = 0\n").contains("`0` is no range"));
+        assert!(error("[[sites]]\nmatch = 'a'\n").contains("neither activation nor range"));
+        assert!(error("[[sites]]\nmatch = 'a'\nrnge = 1\n").contains("rnge"));
+        assert!(error("[[sites]]\nmatch = \n").contains("line 2"));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let rule = |sites, activation, range| Rule { sites, activation, range };
+        let rules = vec![
+            rule(Selector::Name("layer1.0.relu#2".into()), None, Some(0.1)),
+            rule(Selector::Index(3), Some(Spec::Paper { alpha: 9 }), None),
+        ];
+        assert_eq!(parse(&plan_text(rules.clone())).unwrap(), rules);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in ".{0,120}", tail in ".{0,40}") {
+            let _ = parse(&text);
+            let _ = parse(&format!("[[sites]]\nmatch = {tail}\nrange = 1"));
+        }
+    }
+}

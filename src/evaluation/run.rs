@@ -1,0 +1,209 @@
+//! The run itself: batches are read ahead once, go to whichever device is free, pass the network exactly once and once for
+//! each configuration, and are put together again in the order of the images.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tch::{Device, Kind, Tensor};
+
+use super::tally::{Evaluation, Tally};
+use super::{EvaluationError, Observer, Prediction, Scope};
+use crate::dataset::{Batch, Dataset};
+use crate::model::{Model, Sites, upload};
+
+/// A model on one device, with a table of sites for each configuration.
+pub struct Replica<'a> {
+    pub model: &'a Model,
+    pub configurations: Vec<Sites>,
+}
+
+/// What one batch gave, and of each configuration the predictions.
+struct Part {
+    end: usize,
+    evaluation: Evaluation,
+    predictions: Vec<Vec<Prediction>>,
+}
+
+/// Run the exact table and all configurations over the images of `scope`, on all `replicas` of one model at once, and add
+/// what comes out to `evaluation`.
+///
+/// # Errors
+/// [`EvaluationError`]: the model refuses the images, labels are beyond its classes, no image can be read, an input left
+/// its range where the scope forbids it. What was added to `evaluation` until then is of whole batches.
+pub fn evaluate(
+    replicas: &[Replica<'_>],
+    scope: Scope<'_>,
+    evaluation: &mut Evaluation,
+    observer: &mut impl Observer,
+) -> Result<(), EvaluationError> {
+    let dataset = scope.dataset;
+    std::thread::scope(|threads| {
+        let batches = dataset.read_ahead(threads, scope.preparation, scope.images, scope.batch);
+        let batches = Arc::new(Mutex::new(batches));
+        let (sender, parts) = sync_channel(replicas.len());
+        for replica in replicas {
+            let (batches, sender) = (batches.clone(), sender.clone());
+            let device = replica.model.device();
+            let inputs = std::iter::from_fn(move || {
+                let batch = batches.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()?;
+                Some((input(&batch, device), batch))
+            });
+            if device == Device::Cpu {
+                threads.spawn(move || work(replica, dataset, inputs, &sender));
+            } else {
+                // The next batch is copied while the device works on this one.
+                let (ahead, uploaded) = sync_channel(1);
+                threads.spawn(move || {
+                    for input in inputs {
+                        if ahead.send(input).is_err() {
+                            return;
+                        }
+                    }
+                });
+                threads.spawn(move || work(replica, dataset, uploaded.into_iter(), &sender));
+            }
+        }
+        // The threads hold the only ends now: dropping `parts` stops them, and through them the reading.
+        drop((batches, sender));
+        in_order(parts, |part| {
+            let first_overflow = part.evaluation.tallies.iter().find_map(|tally| tally.overflows.first()).cloned();
+            evaluation.merge(part.evaluation.clone());
+            for (configuration, predictions) in part.predictions.iter().enumerate() {
+                for prediction in predictions {
+                    observer.image(configuration, prediction).map_err(EvaluationError::Observer)?;
+                }
+            }
+            observer.batch(part.end, &part.evaluation, evaluation).map_err(EvaluationError::Observer)?;
+            match (part.evaluation.broken.first(), first_overflow) {
+                (Some(broken), _) if scope.strict => {
+                    let image = dataset.image_name(broken.index);
+                    Err(EvaluationError::Broken { image, reason: broken.reason.clone() })
+                }
+                (_, Some(overflow)) if scope.stop_at_overflow => {
+                    let site = replicas[0].model.sites()[overflow.site].name.clone();
+                    let image = dataset.image_name(overflow.first_image);
+                    Err(EvaluationError::Overflow { site, worst: overflow.worst, image })
+                }
+                _ => Ok(()),
+            }
+        })
+    })?;
+    if let (true, Some(first)) = (evaluation.images.is_empty(), evaluation.broken.first()) {
+        let (image, reason) = (dataset.image_name(first.index), first.reason.clone());
+        return Err(EvaluationError::NoImage { images: evaluation.broken.len(), image, reason });
+    }
+    Ok(())
+}
+
+/// Hand on what arrives in any order by its number; the first error ends it.
+fn in_order(
+    parts: Receiver<(usize, Result<Part, EvaluationError>)>,
+    mut absorb: impl FnMut(Part) -> Result<(), EvaluationError>,
+) -> Result<(), EvaluationError> {
+    let mut early = BTreeMap::new();
+    let mut next = 0;
+    for (number, part) in parts {
+        early.insert(number, part);
+        while let Some(part) = early.remove(&next) {
+            absorb(part?)?;
+            next += 1;
+        }
+    }
+    Ok(())
+}
+
+type Input = (Result<Tensor, EvaluationError>, Batch);
+
+/// The batch as a tensor [N, C, H, W] on `device`; of no image, an empty one.
+pub(super) fn input(batch: &Batch, device: Device) -> Result<Tensor, EvaluationError> {
+    let [channels, height, width] = batch.shape.map(|size| size as i64);
+    let images = Tensor::f_from_slice(&batch.pixels)?.f_view([batch.indices.len() as i64, channels, height, width])?;
+    Ok(upload(images, device)?)
+}
+
+/// Evaluate batches until there are no more, an error is met, or nobody listens.
+fn work(
+    replica: &Replica<'_>,
+    dataset: &Dataset,
+    inputs: impl Iterator<Item = Input>,
+    results: &SyncSender<(usize, Result<Part, EvaluationError>)>,
+) {
+    let exact = replica.model.exact();
+    for (input, batch) in inputs {
+        let number = batch.number;
+        let part = input.and_then(|input| evaluate_batch(replica, &exact, dataset, &input, batch));
+        let failed = part.is_err();
+        if results.send((number, part)).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn evaluate_batch(
+    replica: &Replica<'_>,
+    exact: &Sites,
+    dataset: &Dataset,
+    input: &Tensor,
+    batch: Batch,
+) -> Result<Part, EvaluationError> {
+    let mut part = Part { end: batch.end, evaluation: Evaluation::default(), predictions: vec![] };
+    refuse_misfit(dataset, &batch)?;
+    let labels: Vec<u32> = batch.indices.iter().map(|&index| dataset.labels()[index]).collect();
+    if !labels.is_empty() {
+        let (expected, seconds) = timed(replica.model, input, exact)?;
+        part.evaluation.exact_seconds = seconds;
+        let classes = expected.len() / labels.len();
+        check_classes(dataset, &batch.indices, classes)?;
+        for sites in &replica.configurations {
+            let (found, seconds) = timed(replica.model, input, sites)?;
+            let mut tally = Tally { seconds, ..Tally::default() };
+            let logits = expected.chunks(classes).zip(found.chunks(classes));
+            let images = batch.indices.iter().zip(&labels).zip(logits);
+            let predictions = images.map(|((&index, &label), (exact, approximate))| {
+                tally.score.add(index, label as usize, exact, approximate)
+            });
+            part.predictions.push(predictions.collect());
+            tally.take_overflows(sites, &batch.indices);
+            part.evaluation.tallies.push(tally);
+        }
+    }
+    part.evaluation.shape = batch.shape;
+    part.evaluation.broken = batch.broken;
+    part.evaluation.images = batch.sha256.into_iter().zip(labels).collect();
+    Ok(part)
+}
+
+/// Fail if an image of another size than those before it ends the batch.
+pub(super) fn refuse_misfit(dataset: &Dataset, batch: &Batch) -> Result<(), EvaluationError> {
+    let by_x = |[_, height, width]: [usize; 3]| format!("{width}x{height}");
+    match &batch.misfit {
+        None => Ok(()),
+        Some(misfit) => Err(EvaluationError::Misfit {
+            image: dataset.image_name(misfit.index),
+            size: by_x(misfit.shape),
+            expected: by_x(misfit.expected),
+        }),
+    }
+}
+
+fn check_classes(dataset: &Dataset, images: &[usize], classes: usize) -> Result<(), EvaluationError> {
+    if let Some(named) = dataset.classes().filter(|&named| named != classes) {
+        return Err(EvaluationError::Classes { named, classes });
+    }
+    let beyond = images.iter().find(|&&index| dataset.labels()[index] as usize >= classes);
+    beyond.map_or(Ok(()), |&index| {
+        Err(EvaluationError::Label { image: dataset.image_name(index), label: dataset.labels()[index], classes })
+    })
+}
+
+/// The logits, image by image, and the seconds they took.
+fn timed(model: &Model, input: &Tensor, sites: &Sites) -> Result<(Vec<f64>, f64), EvaluationError> {
+    let start = Instant::now();
+    // Copying to the CPU waits for the device.
+    let logits = model.forward(input, sites)?.f_to_device(Device::Cpu)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let logits = logits.f_to_kind(Kind::Double)?.f_contiguous()?.f_flatten(0, -1)?;
+    Ok((Vec::try_from(logits)?, seconds))
+}

@@ -1,0 +1,175 @@
+//! What evaluated images add up to: of one configuration a [`Tally`], of all configurations together an [`Evaluation`].
+//!
+//! Both can be merged, part by part in the order of the images, and written down and read back without loss, so that an
+//! evaluation can be split over devices and go on where it was interrupted.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::Score;
+use crate::dataset::Broken;
+use crate::model::Sites;
+
+/// What one site met outside its range, over all images.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SiteOverflow {
+    /// The site's index.
+    pub site: usize,
+    /// Values outside, those that are no number included.
+    pub values: u64,
+    /// Values that are no number.
+    pub not_a_number: u64,
+    /// The largest absolute value; 0 if none is a number.
+    #[serde(with = "super::bits")]
+    pub worst: f64,
+    /// Images with at least one such value.
+    pub images: usize,
+    /// Those of them that were inside at every earlier site: what they met here was not made by another site.
+    pub first_here: usize,
+    /// The largest absolute value of these: the smallest range that would have held them.
+    #[serde(with = "super::bits")]
+    pub needed: f64,
+    /// The first of them, by its position in the dataset.
+    pub first_image: usize,
+}
+
+/// What came out of the images for one configuration.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tally {
+    pub score: Score,
+    /// Sites that met values outside, in the order of the network.
+    pub overflows: Vec<SiteOverflow>,
+    /// Images with a value outside at any site.
+    pub overflow_images: usize,
+    /// Seconds in the approximate passes, decoding not included.
+    pub seconds: f64,
+}
+
+impl Tally {
+    /// Values outside over all sites.
+    pub fn overflow_values(&self) -> u64 {
+        self.overflows.iter().map(|overflow| overflow.values).sum()
+    }
+
+    /// Take over what `sites` counted in one batch of the images at `indices`.
+    pub(super) fn take_overflows(&mut self, sites: &Sites, indices: &[usize]) {
+        let mut outside = BTreeSet::new();
+        for site in 0..sites.count() {
+            let batch = sites.take_overflow(site);
+            let Some((&first, _)) = batch.images.first_key_value() else { continue };
+            let here = batch.images.iter().filter(|(image, _)| !outside.contains(*image));
+            let (first_here, needed) = here.fold((0, 0f64), |(count, most), (_, &worst)| (count + 1, most.max(worst)));
+            self.overflows.push(SiteOverflow {
+                site,
+                values: batch.values,
+                not_a_number: batch.not_a_number,
+                worst: batch.images.values().copied().fold(0.0, f64::max),
+                images: batch.images.len(),
+                first_here,
+                needed,
+                // A site whose first axis is not the batch may name more images than there are.
+                first_image: indices.get(first).or(indices.last()).copied().unwrap_or_default(),
+            });
+            outside.extend(batch.images.into_keys());
+        }
+        self.overflow_images += outside.len();
+    }
+
+    fn merge(&mut self, later: Tally) {
+        self.score.merge(&later.score);
+        self.overflow_images += later.overflow_images;
+        self.seconds += later.seconds;
+        for more in later.overflows {
+            match self.overflows.binary_search_by_key(&more.site, |overflow| overflow.site) {
+                Ok(at) => {
+                    let overflow = &mut self.overflows[at];
+                    overflow.values += more.values;
+                    overflow.not_a_number += more.not_a_number;
+                    overflow.worst = overflow.worst.max(more.worst);
+                    overflow.images += more.images;
+                    overflow.first_here += more.first_here;
+                    overflow.needed = overflow.needed.max(more.needed);
+                }
+                Err(at) => self.overflows.insert(at, more),
+            }
+        }
+    }
+}
+
+/// What came out of the images, for every configuration.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Of each configuration, in the order of the tables of sites.
+    pub tallies: Vec<Tally>,
+    /// Seconds in the exact passes, decoding not included.
+    pub exact_seconds: f64,
+    /// Images that could not be read, in order. The scores rest on the others.
+    pub broken: Vec<Broken>,
+    /// Shape of the network's input: channels, height, width.
+    pub shape: [usize; 3],
+    /// SHA-256 as stored and label of each image evaluated, in order.
+    pub images: Vec<([u8; 32], u32)>,
+}
+
+impl Evaluation {
+    /// Add what came out of the images that follow.
+    pub(super) fn merge(&mut self, later: Evaluation) {
+        self.tallies.resize(self.tallies.len().max(later.tallies.len()), Tally::default());
+        for (tally, more) in self.tallies.iter_mut().zip(later.tallies) {
+            tally.merge(more);
+        }
+        self.exact_seconds += later.exact_seconds;
+        self.broken.extend(later.broken);
+        if !later.images.is_empty() {
+            self.shape = later.shape;
+        }
+        self.images.extend(later.images);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(site: usize, worst: f64, first_image: usize) -> Evaluation {
+        let mut score = Score::default();
+        score.add(first_image, 0, &[1.0, 0.0], &[f64::INFINITY, 0.0]);
+        let overflow = SiteOverflow {
+            site,
+            values: 2,
+            not_a_number: 1,
+            worst,
+            images: 1,
+            first_here: 1,
+            needed: worst,
+            first_image,
+        };
+        let tally = Tally { score, overflows: vec![overflow], overflow_images: 1, seconds: 0.5 };
+        let images = vec![([first_image as u8; 32], 3)];
+        Evaluation { tallies: vec![tally], exact_seconds: 0.25, broken: Vec::new(), shape: [1, 2, 3], images }
+    }
+
+    #[test]
+    fn parts_add_up_site_by_site() {
+        let mut all = Evaluation::default();
+        for (site, worst, image) in [(4, 3.0, 0), (1, f64::INFINITY, 1), (4, 2.0, 2)] {
+            all.merge(part(site, worst, image));
+        }
+        let tally = &all.tallies[0];
+        let sites: Vec<usize> = tally.overflows.iter().map(|overflow| overflow.site).collect();
+        assert_eq!(sites, [1, 4]);
+        let of_four = &tally.overflows[1];
+        assert_eq!((of_four.values, of_four.worst, of_four.images, of_four.first_image), (4, 3.0, 2, 0));
+        assert_eq!((tally.overflow_values(), tally.overflow_images, tally.score.images()), (6, 3, 3));
+        assert_eq!((all.images.len(), all.exact_seconds, all.shape), (3, 0.75, [1, 2, 3]));
+    }
+
+    /// An interrupted evaluation goes on from what was written down, infinities included.
+    #[test]
+    fn an_evaluation_survives_writing_and_reading() {
+        let before = part(1, f64::INFINITY, 7);
+        let text = serde_json::to_string(&before).unwrap();
+        assert_eq!(serde_json::from_str::<Evaluation>(&text).unwrap(), before);
+    }
+}

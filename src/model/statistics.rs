@@ -1,0 +1,176 @@
+//! What a site is given to work on: extremes, and a histogram from which quantiles follow.
+//!
+//! The histogram is over the upper half of the bits of |x| as f32: exponent and seven bits of mantissa. A bucket spans less
+//! than 1/128 of its values, counts are exact, and neither batches nor threads nor their order make a difference.
+
+use crate::activation::Element;
+
+const BUCKETS: usize = 1 << 15;
+
+/// Statistics of values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statistics {
+    /// How many, those that are no number included.
+    pub values: u64,
+    /// How many are no number; they count in nothing else.
+    pub not_a_number: u64,
+    /// The least; infinity if there is none.
+    pub min: f64,
+    /// The largest; −infinity if there is none.
+    pub max: f64,
+    /// The largest |x|; 0 if there is none.
+    pub largest: f64,
+    /// Position of the first image with that value, among those seen.
+    pub largest_image: usize,
+    /// How many |x| are above each of the bounds asked for.
+    pub above: Vec<u64>,
+    histogram: Vec<u64>,
+}
+
+/// Of no value, for no bound, and without room for one: what others are merged into.
+impl Default for Statistics {
+    fn default() -> Statistics {
+        Statistics {
+            values: 0,
+            not_a_number: 0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+            largest: 0.0,
+            largest_image: usize::MAX,
+            above: Vec::new(),
+            histogram: Vec::new(),
+        }
+    }
+}
+
+impl Statistics {
+    /// Of no value yet; `bounds` is how many bounds are asked for.
+    pub fn new(bounds: usize) -> Statistics {
+        Statistics { above: vec![0; bounds], histogram: vec![0; BUCKETS], ..Statistics::default() }
+    }
+
+    /// The same, of images of which the first stands at position `images[0]` of the dataset, and so on.
+    pub fn placed(mut self, images: &[usize]) -> Statistics {
+        // A site whose first axis is not the batch may name more images than there are.
+        let image = images.get(self.largest_image).or(images.last());
+        self.largest_image = image.copied().unwrap_or(self.largest_image);
+        self
+    }
+
+    /// Count the values of the image at position `image`.
+    pub fn add<T: Element>(&mut self, image: usize, values: &[T], bounds: &[f64]) {
+        self.values += values.len() as u64;
+        let mut largest = 0f64;
+        for value in values {
+            let value = value.to_f64();
+            if value.is_nan() {
+                self.not_a_number += 1;
+                continue;
+            }
+            self.min = self.min.min(value);
+            self.max = self.max.max(value);
+            largest = largest.max(value.abs());
+            self.histogram[(value.abs() as f32).to_bits() as usize >> 16] += 1;
+        }
+        for (above, &bound) in self.above.iter_mut().zip(bounds) {
+            if largest > bound {
+                *above += values.iter().filter(|value| value.to_f64().abs() > bound).count() as u64;
+            }
+        }
+        self.meet(largest, image);
+    }
+
+    /// Count what `other` counted as well.
+    pub fn merge(&mut self, other: &Statistics) {
+        self.values += other.values;
+        self.not_a_number += other.not_a_number;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        self.histogram.resize(self.histogram.len().max(other.histogram.len()), 0);
+        self.above.resize(self.above.len().max(other.above.len()), 0);
+        for (count, more) in self.histogram.iter_mut().zip(&other.histogram) {
+            *count += more;
+        }
+        for (count, more) in self.above.iter_mut().zip(&other.above) {
+            *count += more;
+        }
+        self.meet(other.largest, other.largest_image);
+    }
+
+    fn meet(&mut self, largest: f64, image: usize) {
+        if largest > self.largest {
+            (self.largest, self.largest_image) = (largest, image);
+        } else if largest == self.largest {
+            self.largest_image = self.largest_image.min(image);
+        }
+    }
+
+    /// A bound that at least the share `quantile` of all |x| do not exceed, less than 1/128 above the least such bound;
+    /// 0 if there is no value.
+    pub fn quantile(&self, quantile: f64) -> f64 {
+        let numbers = self.values - self.not_a_number;
+        let needed = (quantile * numbers as f64).ceil() as u64;
+        let mut below = 0;
+        for (bucket, count) in self.histogram.iter().enumerate() {
+            below += count;
+            if below >= needed.max(1) {
+                let end = f32::from_bits(((bucket as u32 + 1) << 16) - 1);
+                return f64::from(end).min(self.largest);
+            }
+        }
+        self.largest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn extremes_and_their_image_are_found() {
+        let mut statistics = Statistics::new(2);
+        let bounds = [1.0, 2.5];
+        statistics.add(4, &[0.5f32, -3.0, f32::NAN], &bounds);
+        statistics.add(5, &[3.0f32, 2.0], &bounds);
+        let mut later = Statistics::new(2);
+        later.add(2, &[-1.0f64], &bounds);
+        statistics.merge(&later);
+        assert_eq!((statistics.min, statistics.max, statistics.largest), (-3.0, 3.0, 3.0));
+        assert_eq!((statistics.largest_image, statistics.values, statistics.not_a_number), (4, 6, 1));
+        assert_eq!(statistics.above, [3, 2]);
+    }
+
+    proptest! {
+        /// Against the sorted values themselves.
+        #[test]
+        fn quantiles_are_at_most_a_128th_too_large(
+            values in prop::collection::vec(-1e3f32..1e3, 1..300), quantile in 0.0f64..=1.0,
+        ) {
+            let mut statistics = Statistics::new(0);
+            statistics.add(0, &values, &[]);
+            let mut sorted: Vec<f64> = values.iter().map(|value| f64::from(value.abs())).collect();
+            sorted.sort_by(f64::total_cmp);
+            let at = ((quantile * sorted.len() as f64).ceil() as usize).max(1) - 1;
+            let (expected, found) = (sorted[at], statistics.quantile(quantile));
+            prop_assert!(found >= expected && found <= expected * (1.0 + 1.0 / 128.0), "{found} for {expected}");
+        }
+
+        #[test]
+        fn parts_in_any_order_give_the_same(values in prop::collection::vec(any::<f32>(), 2..100), cut in 1usize..99) {
+            let cut = cut.min(values.len() - 1);
+            let bounds = [0.5, 7.0];
+            let statistics = |parts: &[(usize, &[f32])]| {
+                let mut all = Statistics::new(2);
+                for (image, values) in parts {
+                    let mut part = Statistics::new(2);
+                    part.add(*image, values, &bounds);
+                    all.merge(&part);
+                }
+                all
+            };
+            let (a, b) = values.split_at(cut);
+            prop_assert_eq!(statistics(&[(0, a), (1, b)]), statistics(&[(1, b), (0, a)]));
+        }
+    }
+}
