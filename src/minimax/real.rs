@@ -45,9 +45,16 @@ pub fn decimal(x: &Real, digits: usize) -> String {
     format!("{decimal:e}")
 }
 
+/// `x` in decimal, with as many digits as tell it apart from every other number of its precision.
+pub fn exact_decimal(x: &Real) -> String {
+    // log10 2 = 0.30103; two digits more make up for rounding twice.
+    decimal(x, x.precision() * 30103 / 100_000 + 3)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn decimal_keeps_the_digits_asked_for() {
@@ -55,6 +62,33 @@ mod tests {
         assert_eq!(decimal(&third, 20), "3.3333333333333333333e-1");
         assert_eq!(decimal(&-third, 3), "-3.33e-1");
         assert_eq!(decimal(&real(0.5, 100), 20), "5e-1");
+    }
+
+    /// m·10^e or m/10^−e, correctly rounded to `bits`.
+    fn parsed(text: &str, bits: usize) -> Real {
+        let decimal: FBig<HalfEven, 10> = text.parse().unwrap();
+        let mantissa = Real::from(decimal.repr().significand().clone());
+        let exponent = decimal.repr().exponent();
+        // Precision 0 is unlimited.
+        let ten = rounded(&Real::from(10u8), 0);
+        let power = (0..exponent.unsigned_abs()).fold(rounded(&Real::ONE, 0), |power, _| power * &ten);
+        let context = dashu_float::Context::<HalfEven>::new(bits);
+        let result = if exponent < 0 {
+            context.div(mantissa.repr(), power.repr())
+        } else {
+            context.mul(mantissa.repr(), power.repr())
+        };
+        result.unwrap().value()
+    }
+
+    proptest! {
+        #[test]
+        fn an_exact_decimal_reads_back_as_the_same_number(numerator in 1u64.., denominator in 1u64.., power in -400isize..=400, bits in 64usize..=500) {
+            let x = Real::from(numerator) / real(denominator as f64, bits) * power_of_two(power, bits);
+            let x = rounded(&x, bits);
+            prop_assert_eq!(parsed(&exact_decimal(&x), bits), x.clone());
+            prop_assert_eq!(exact_decimal(&x).parse::<f64>().unwrap(), to_f64(&x));
+        }
     }
 
     #[test]
