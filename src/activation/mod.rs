@@ -5,6 +5,8 @@
 //! p is the composition of [`crate::minimax`]. Nothing is clipped: outside the range the polynomials are evaluated as
 //! they would be under encryption, and the inputs there are counted.
 
+mod accuracy;
+mod clenshaw;
 mod kernel;
 mod lanes;
 mod pool;
@@ -14,6 +16,8 @@ mod spec;
 #[cfg(feature = "libtorch")]
 mod tensor;
 
+pub use accuracy::{relu_error_f32, relu_error_f64};
+pub use clenshaw::Clenshaw;
 pub use lanes::Element;
 pub use pool::{MAX_WINDOW, MaxPool, Window};
 pub use relu::Relu;

@@ -24,11 +24,16 @@ impl Sign {
             return Ok(None);
         };
         let composite = Composite::design(&degrees, &epsilon, DEFAULT_BITS)?;
-        let bound = match spec {
-            Spec::Paper { alpha } => 2f64.powi(-(*alpha as i32)),
-            _ => to_f64(&composite.relu_error),
-        };
-        Ok(Some(Sign { stages: composite.coefficients(), bound, cost: composite.relu_cost() }))
+        let mut sign = Sign::of(&composite);
+        if let Spec::Paper { alpha } = spec {
+            sign.bound = 2f64.powi(-(*alpha as i32));
+        }
+        Ok(Some(sign))
+    }
+
+    /// The sign of `composite`, rounded to f64.
+    pub fn of(composite: &Composite) -> Sign {
+        Sign { stages: composite.coefficients(), bound: to_f64(&composite.relu_error), cost: composite.relu_cost() }
     }
 
     /// c_1, c_3, … of each stage.

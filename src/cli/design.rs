@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::{Failure, print};
-use crate::activation::{Spec, parse_degrees, parse_epsilon};
+use crate::activation::{Clenshaw, Sign, Spec, parse_degrees, parse_epsilon, relu_error_f32, relu_error_f64};
 use crate::minimax::{Composite, DEFAULT_BITS, DesignError, Epsilon, cost, decimal, to_f64};
 use crate::report::{Align, table};
 
@@ -121,12 +121,15 @@ fn for_people(composite: &Composite) -> String {
     let relu_error = to_f64(&composite.relu_error);
     table(&header, rows)
         + &format!(
-            "\nepsilon     {:e}\nsign error  {}  for epsilon <= |x| <= 1\nReLU error  {}  on [-1,1], 2^{:.3}\nReLU cost   \
+            "\nepsilon     {:e}\nsign error  {}  for epsilon <= |x| <= 1\nReLU error  {}  on [-1,1], 2^{:.3}\n  in f64    \
+             {:.7e}  monomials, Horner's scheme\n  in f32    {:.7e}  Chebyshev series, Clenshaw's recurrence\nReLU cost   \
              depth {}, non-scalar multiplications {}\n",
             composite.epsilon,
             decimal(&composite.sign_error(), 8),
             decimal(&composite.relu_error, 8),
             relu_error.log2(),
+            relu_error_f64(&Sign::of(composite)),
+            relu_error_f32(&Clenshaw::of(composite)),
             relu.depth,
             relu.multiplications,
         )

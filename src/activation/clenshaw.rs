@@ -1,0 +1,42 @@
+//! The composition in f32, by Clenshaw's recurrence on Chebyshev series.
+//!
+//! In f32 the monomial coefficients cancel away all digits from α = 11 on. In the Chebyshev basis, with every stage
+//! rescaled to [−1, 1], f32 keeps what f64 keeps up to its own rounding.
+//!
+//! For an odd series with u = 2·T_2(t) = 4t² − 2: T_{k+2} = u·T_k − T_{k−2}, so with b_j = d_j + u·b_{j+1} − b_{j+2} the
+//! sum is t·(b_0 − b_1) (Mason and Handscomb, Chebyshev Polynomials, section 2.4).
+
+use crate::minimax::{Composite, to_f64};
+
+/// A composition of odd Chebyshev series in f32.
+#[derive(Debug, Clone)]
+pub struct Clenshaw {
+    /// d_1, d_3, … of each stage on [−1, 1], in the order of application.
+    stages: Vec<Vec<f32>>,
+}
+
+impl Clenshaw {
+    /// The series of `composite`, rounded to f32.
+    pub fn of(composite: &Composite) -> Clenshaw {
+        let single = |series: Vec<_>| series.iter().map(|d| to_f64(d) as f32).collect();
+        Clenshaw { stages: composite.normalised_chebyshev().into_iter().map(single).collect() }
+    }
+
+    /// (x + x·p(x))/2, which stands in for ReLU where |x| ≤ 1.
+    pub fn relu(&self, x: f32) -> f32 {
+        let half = 0.5 * x;
+        half + half * self.sign(x)
+    }
+
+    /// p(x) for |x| ≤ 1.
+    fn sign(&self, x: f32) -> f32 {
+        self.stages.iter().fold(x, |t, series| {
+            let u = 4.0 * t * t - 2.0;
+            let (mut b, mut before) = (0.0, 0.0);
+            for d in series.iter().rev() {
+                (b, before) = (d + u * b - before, b);
+            }
+            t * (b - before)
+        })
+    }
+}
