@@ -16,7 +16,6 @@ pub mod activation;
 pub mod cli;
 #[cfg(feature = "libtorch")]
 pub mod dataset;
-#[cfg(feature = "libtorch")]
 mod digest;
 #[cfg(feature = "libtorch")]
 pub mod evaluation;

@@ -21,6 +21,12 @@ pub fn relu_error_f32(clenshaw: &Clenshaw) -> f64 {
     worst(grid().map(|x| x as f32).map(|x| (f64::from(clenshaw.relu(x)) - f64::from(x)).abs()))
 }
 
+/// Whether the ReLU error `measured` is that of the composition, `designed`, and not of the arithmetic: at most twice as
+/// large, or too small for f32, in which networks compute.
+pub(super) fn is_kept(designed: f64, measured: f64) -> bool {
+    measured <= 2.0 * designed + f64::from(f32::EPSILON)
+}
+
 /// Points of [0, 1], even and logarithmic: errors sit near the ends of the intervals and near zero. The error is an even
 /// function, since p is odd.
 fn grid() -> impl Iterator<Item = f64> {

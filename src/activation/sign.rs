@@ -1,8 +1,9 @@
 //! The approximate sign as the kernels use it: f64 coefficients and the bound of its error.
 
-use super::spec::Spec;
-use crate::minimax::cost::Cost;
-use crate::minimax::{Composite, DEFAULT_BITS, DesignError, to_f64};
+use super::accuracy::{is_kept, relu_error_f64};
+use super::spec::{Spec, SpecError};
+use crate::minimax::cost::{self, Cost};
+use crate::minimax::{Composite, DEFAULT_BITS, to_f64};
 
 /// A composition of odd polynomials in f64.
 #[derive(Debug, Clone)]
@@ -12,19 +13,29 @@ pub struct Sign {
     /// Bound on the error of ReLU on [−1, 1] and of max on [0, 1]: the 2^−α of the paper's sets, else the worst error.
     bound: f64,
     cost: Cost,
+    /// How the SHA-256 of the file begins that it comes from.
+    digest: Option<String>,
 }
 
 impl Sign {
     /// The sign behind `spec`; `None` for the exact function.
     ///
     /// # Errors
-    /// [`DesignError`] when a stage cannot be designed.
-    pub fn design(spec: &Spec) -> Result<Option<Sign>, DesignError> {
+    /// [`SpecError`]: a stage that cannot be designed, degrees so high that f64 does not hold their coefficients, or what
+    /// is wrong with a file.
+    pub fn design(spec: &Spec) -> Result<Option<Sign>, SpecError> {
+        if let Spec::File(file) = spec {
+            return Ok(Some(file.sign()?));
+        }
         let Some((degrees, epsilon)) = spec.composition() else {
             return Ok(None);
         };
         let composite = Composite::design(&degrees, &epsilon, DEFAULT_BITS)?;
         let mut sign = Sign::of(&composite);
+        let (designed, measured) = (sign.bound, relu_error_f64(&sign));
+        if !is_kept(designed, measured) {
+            return Err(SpecError::Arithmetic { spec: spec.to_string(), designed, measured });
+        }
         if let Spec::Paper { alpha } = spec {
             sign.bound = 2f64.powi(-(*alpha as i32));
         }
@@ -33,7 +44,20 @@ impl Sign {
 
     /// The sign of `composite`, rounded to f64.
     pub fn of(composite: &Composite) -> Sign {
-        Sign { stages: composite.coefficients(), bound: to_f64(&composite.relu_error), cost: composite.relu_cost() }
+        Sign {
+            stages: composite.coefficients(),
+            bound: to_f64(&composite.relu_error),
+            cost: composite.relu_cost(),
+            digest: None,
+        }
+    }
+
+    /// The sign of coefficients c_1, c_3, … for each of `degrees`; its bound is measured.
+    pub(super) fn imported(stages: Vec<Vec<f64>>, degrees: &[u32], digest: String) -> Sign {
+        let cost = degrees.iter().fold(cost::FINAL_PRODUCT, |sum, &degree| sum + cost::odd_polynomial(degree));
+        let mut sign = Sign { stages, bound: 0.0, cost, digest: Some(digest) };
+        sign.bound = relu_error_f64(&sign);
+        sign
     }
 
     /// c_1, c_3, … of each stage.
@@ -44,6 +68,11 @@ impl Sign {
     /// Bound on |r − ReLU| on [−1, 1] and on |m − max| on [0, 1].
     pub fn bound(&self) -> f64 {
         self.bound
+    }
+
+    /// How the SHA-256 of the file begins that it comes from; none if it was designed here.
+    pub fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
     }
 
     /// Depth and multiplications of one ReLU, or of one max of two values.

@@ -1,8 +1,10 @@
-//! The text form of an activation: `exact`, `paper:14`, `minimax:15,27,29@0.001`.
+//! The text form of an activation: `exact`, `paper:14`, `minimax:15,27,29@0.001`, `file:coeffs.json`.
 
 use std::fmt;
 use std::str::FromStr;
 
+use super::Sign;
+use super::file::{CoefficientFile, FileError};
 use crate::minimax::{ALPHAS, DesignError, Epsilon, check_degrees, paper_set};
 
 /// What stands in for ReLU or max.
@@ -14,13 +16,16 @@ pub enum Spec {
     Paper { alpha: u32 },
     /// These degrees, with the best or a given ε.
     Minimax { degrees: Vec<u32>, epsilon: Epsilon },
+    /// Coefficients from a file.
+    File(CoefficientFile),
 }
 
 /// Why a text is no activation.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum SpecError {
     #[error(
-        "`{0}` is no activation; allowed are `exact`, `paper:14` (4 to 14), `minimax:15,27,29` and `minimax:15,27,29@0.001`"
+        "`{0}` is no activation; allowed are `exact`, `paper:14` (4 to 14), `minimax:15,27,29`, `minimax:15,27,29@0.001`, \
+         `file:coeffs.json` and `file:coeffs.txt@15,27,29`"
     )]
     Unknown(String),
     #[error("`paper:{0}`: degree sets are published for 4 to 14")]
@@ -31,6 +36,13 @@ pub enum SpecError {
     Epsilon(String),
     #[error(transparent)]
     Design(#[from] DesignError),
+    #[error(
+        "`{spec}`: in f64 its ReLU error on [-1,1] is {measured:.3e} and not {designed:.3e}: the coefficients of high \
+         degrees cancel; choose lower degrees and more stages"
+    )]
+    Arithmetic { spec: String, designed: f64, measured: f64 },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl FromStr for Spec {
@@ -50,6 +62,7 @@ impl FromStr for Spec {
                 };
                 Ok(Spec::Minimax { degrees: parse_degrees(degrees)?, epsilon })
             }
+            Some(("file", file)) => Ok(Spec::File(file.parse()?)),
             _ => Err(SpecError::Unknown(text.to_owned())),
         }
     }
@@ -90,17 +103,29 @@ impl fmt::Display for Spec {
                     Epsilon::Given(epsilon) => write!(f, "@{epsilon}"),
                 }
             }
+            Spec::File(file) => write!(f, "file:{file}"),
         }
     }
 }
 
 impl Spec {
-    /// Degrees and ε of the composition behind it; `None` for the exact function.
+    /// Degrees and ε of the composition to design for it; `None` where there is none to design.
     pub fn composition(&self) -> Option<(Vec<u32>, Epsilon)> {
         match self {
-            Spec::Exact => None,
+            Spec::Exact | Spec::File(_) => None,
             Spec::Paper { alpha } => paper_set(*alpha).map(|set| (set.degrees.to_vec(), Epsilon::Given(set.epsilon))),
             Spec::Minimax { degrees, epsilon } => Some((degrees.clone(), epsilon.clone())),
+        }
+    }
+
+    /// The same, with the digest of the file that `sign` comes from: what tells it apart in a table of results.
+    #[must_use]
+    pub fn pinned(&self, sign: &Sign) -> Spec {
+        match self {
+            Spec::File(file) => {
+                Spec::File(CoefficientFile { digest: sign.digest().map(str::to_owned), ..file.clone() })
+            }
+            other => other.clone(),
         }
     }
 }

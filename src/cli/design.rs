@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use serde::Serialize;
 
 use super::{Failure, print};
-use crate::activation::{Clenshaw, Sign, Spec, parse_degrees, parse_epsilon, relu_error_f32, relu_error_f64};
+use crate::activation::{
+    Clenshaw, Coefficients, Sign, Spec, list, parse_degrees, parse_epsilon, relu_error_f32, relu_error_f64,
+};
 use crate::minimax::{Composite, DEFAULT_BITS, DesignError, Epsilon, cost, decimal, to_f64};
-use crate::report::{Align, table};
+use crate::report::{Align, snippet, table};
 
 /// Design the composition of minimax polynomials that approximates sign, and with it ReLU and max
 #[derive(Debug, Args)]
@@ -37,16 +38,25 @@ pub struct Arguments {
 const EXAMPLES: &str = "Examples:
   polyact design --degrees 15,27,29
   polyact design --alpha 14 --format json --out alpha14.json
-  polyact design --degrees 7,15,27 --epsilon 0.004 --format csv";
+  polyact design --degrees 7,15,27 --epsilon 0.004 --format csv
+  polyact design --alpha 14 --format lattigo --out sign.go";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
     /// For people: stages, intervals, errors, cost
     Table,
-    /// All of it, coefficients as f64 and in full precision
+    /// All of it, coefficients in both bases, as f64 and in full precision; `--relu file:FILE` reads it
     Json,
-    /// A line a coefficient
+    /// A line a power, the same coefficients
     Csv,
+    /// Plain numbers, one a line: c_0 to c_degree of each stage; `--relu file:FILE@D,D,…` reads it
+    List,
+    /// Go, for Lattigo
+    Lattigo,
+    /// C++, for OpenFHE
+    Openfhe,
+    /// Python, for Orion
+    Orion,
 }
 
 #[derive(Debug, Clone)]
@@ -81,8 +91,12 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     })?;
     let text = match arguments.format {
         Format::Table => for_people(&composite),
-        Format::Json => serde_json::to_string_pretty(&Design::of(&composite))? + "\n",
-        Format::Csv => as_csv(&composite)?,
+        Format::Json => serde_json::to_string_pretty(&Coefficients::of(&composite))? + "\n",
+        Format::Csv => Coefficients::of(&composite).csv()?,
+        Format::List => list(&composite),
+        Format::Lattigo => snippet::lattigo(&composite),
+        Format::Openfhe => snippet::openfhe(&composite),
+        Format::Orion => snippet::orion(&composite),
     };
     match out {
         Some(path) => std::fs::write(path, text).map_err(file_error),
@@ -133,86 +147,4 @@ fn for_people(composite: &Composite) -> String {
             relu.depth,
             relu.multiplications,
         )
-}
-
-/// A composition as JSON has it.
-#[derive(Serialize)]
-struct Design {
-    version: &'static str,
-    degrees: Vec<u32>,
-    epsilon: f64,
-    sign_error: String,
-    relu_error: String,
-    depth: u32,
-    mults: u32,
-    stages: Vec<DesignedStage>,
-}
-
-#[derive(Serialize)]
-struct DesignedStage {
-    degree: u32,
-    /// Decimal strings, as all numbers that f64 cannot hold.
-    interval: [String; 2],
-    error: String,
-    lower_bound: String,
-    coefficients: Vec<Coefficient>,
-}
-
-#[derive(Serialize)]
-struct Coefficient {
-    power: usize,
-    f64: f64,
-    decimal: String,
-}
-
-/// Decimal digits that hold the default precision.
-const DIGITS: usize = 78;
-
-impl Design {
-    fn of(composite: &Composite) -> Design {
-        let cost = composite.relu_cost();
-        let stages = composite.stages.iter().map(|stage| DesignedStage {
-            degree: stage.degree,
-            interval: [decimal(&stage.interval.0, DIGITS), decimal(&stage.interval.1, DIGITS)],
-            error: decimal(&stage.minimax.error, DIGITS),
-            lower_bound: decimal(&stage.minimax.lower_bound, DIGITS),
-            coefficients: coefficients(stage).collect(),
-        });
-        Design {
-            version: env!("CARGO_PKG_VERSION"),
-            degrees: composite.degrees(),
-            epsilon: composite.epsilon,
-            sign_error: decimal(&composite.sign_error(), DIGITS),
-            relu_error: decimal(&composite.relu_error, 15),
-            depth: cost.depth,
-            mults: cost.multiplications,
-            stages: stages.collect(),
-        }
-    }
-}
-
-fn coefficients(stage: &crate::minimax::Stage) -> impl Iterator<Item = Coefficient> {
-    stage.minimax.coefficients.iter().enumerate().map(|(i, coefficient)| Coefficient {
-        power: 2 * i + 1,
-        f64: to_f64(coefficient),
-        decimal: decimal(coefficient, DIGITS),
-    })
-}
-
-fn as_csv(composite: &Composite) -> Result<String, Failure> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(["stage", "degree", "power", "coefficient", "decimal"])?;
-    for (i, stage) in composite.stages.iter().enumerate() {
-        for coefficient in coefficients(stage) {
-            writer.write_record([
-                (i + 1).to_string(),
-                stage.degree.to_string(),
-                coefficient.power.to_string(),
-                format!("{:e}", coefficient.f64),
-                coefficient.decimal,
-            ])?;
-        }
-    }
-    let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

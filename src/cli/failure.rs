@@ -1,5 +1,6 @@
 //! How a command fails: one line and an exit code.
 
+use crate::activation::SpecError;
 use crate::minimax::DesignError;
 use crate::report::ResultsError;
 
@@ -11,6 +12,8 @@ pub enum Failure {
     Usage(String),
     #[error("{0}")]
     Design(#[from] DesignError),
+    #[error(transparent)]
+    Activation(#[from] SpecError),
     #[error(transparent)]
     Results(#[from] ResultsError),
     #[error("a result cannot be written: {0}")]

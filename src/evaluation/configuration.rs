@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use super::plan::{Plan, PlanError, Said};
 use super::ranges::{Ranges, RangesError};
-use crate::activation::{Sign, Spec};
-use crate::minimax::DesignError;
+use crate::activation::{Sign, Spec, SpecError};
 use crate::minimax::cost::Cost;
 use crate::model::{Model, ModelError, Site, Sites};
 
@@ -40,7 +39,7 @@ pub enum ConfigurationError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
-    Design(#[from] DesignError),
+    Activation(#[from] SpecError),
 }
 
 /// Designs made once, however many configurations use them.
@@ -50,7 +49,7 @@ pub struct Designs {
 }
 
 impl Designs {
-    fn get(&mut self, spec: &Spec) -> Result<Option<Sign>, DesignError> {
+    fn get(&mut self, spec: &Spec) -> Result<Option<Sign>, SpecError> {
         let name = spec.to_string();
         if let Some(known) = self.of_spec.get(&name) {
             return Ok(known.clone());

@@ -1,6 +1,7 @@
-//! Results as people and programs read them: CSV rows and aligned tables.
+//! Results as people and programs read them: CSV rows, aligned tables, source code.
 
 mod results;
+pub mod snippet;
 mod table;
 mod whole;
 

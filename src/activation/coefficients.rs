@@ -1,0 +1,291 @@
+//! Compositions as text: the JSON and CSV forms with every coefficient in both bases, and plain lists of numbers.
+//!
+//! docs/coefficients.md describes the JSON form field by field, docs/coefficients.schema.json is its schema. A plain list
+//! is what the reference implementation of arXiv 2105.10879 reads (github.com/snu-ccl/approxCNN, coeffResult/ and
+//! models/utils_approx.py): for each stage c_0, c_1, …, c_degree, one number a line, and the degrees in another file.
+
+use serde::{Deserialize, Serialize};
+
+use crate::minimax::{Composite, DesignError, Real, Stage, check_degrees, decimal, exact_decimal, to_f64};
+
+/// The number of the JSON form; another one cannot be read.
+pub const SCHEMA: u32 = 1;
+
+/// Even coefficients of a list below this share of the stage's largest coefficient are what a Remez algorithm that does
+/// not know of oddness leaves there; none is above 1e-30 in the lists of the reference implementation.
+const NEGLIGIBLE: f64 = 1e-20;
+
+/// A composition in the JSON form. Decimal strings hold what f64 cannot.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Coefficients {
+    schema: u32,
+    /// Of polyact, which wrote it.
+    version: String,
+    degrees: Vec<u32>,
+    epsilon: f64,
+    sign_error: String,
+    relu_error: String,
+    depth: u32,
+    mults: u32,
+    stages: Vec<StageForm>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StageForm {
+    degree: u32,
+    interval: [String; 2],
+    error: String,
+    lower_bound: String,
+    bits: usize,
+    coefficients: Vec<Coefficient>,
+    scale: String,
+    chebyshev: Vec<Term>,
+}
+
+/// c_k of x^k.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Coefficient {
+    power: u32,
+    f64: f64,
+    decimal: String,
+}
+
+/// d_k of T_k(x/scale).
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Term {
+    order: u32,
+    f64: f64,
+    decimal: String,
+}
+
+impl Coefficients {
+    /// The form of `composite`.
+    pub fn of(composite: &Composite) -> Coefficients {
+        let cost = composite.relu_cost();
+        Coefficients {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            degrees: composite.degrees(),
+            epsilon: composite.epsilon,
+            sign_error: exact_decimal(&composite.sign_error()),
+            // Where the error peaks is settled to f64 only.
+            relu_error: decimal(&composite.relu_error, 15),
+            depth: cost.depth,
+            mults: cost.multiplications,
+            stages: composite.stages.iter().map(StageForm::of).collect(),
+        }
+    }
+
+    /// A line for each power of each stage, with the header of [`CSV_COLUMNS`].
+    ///
+    /// # Errors
+    /// What the CSV writer reports.
+    pub fn csv(&self) -> Result<String, csv::Error> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(CSV_COLUMNS)?;
+        for (i, stage) in self.stages.iter().enumerate() {
+            for (coefficient, term) in stage.coefficients.iter().zip(&stage.chebyshev) {
+                let [from, to] = stage.interval.each_ref().map(String::as_str);
+                let (number, degree, power) = (i + 1, stage.degree, coefficient.power);
+                let first =
+                    [number.to_string(), degree.to_string(), power.to_string(), format!("{:e}", coefficient.f64)];
+                let second = [coefficient.decimal.clone(), format!("{:e}", term.f64), term.decimal.clone()];
+                let rest = [&stage.scale, from, to, &stage.error, &stage.lower_bound, &self.version].map(str::to_owned);
+                writer.write_record(first.iter().chain(&second).chain(&rest))?;
+            }
+        }
+        let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// The columns of [`Coefficients::csv`]. `chebyshev` is the coefficient of T_power(x/scale).
+pub const CSV_COLUMNS: [&str; 13] = [
+    "stage",
+    "degree",
+    "power",
+    "coefficient",
+    "decimal",
+    "chebyshev",
+    "chebyshev_decimal",
+    "scale",
+    "from",
+    "to",
+    "error",
+    "lower_bound",
+    "version",
+];
+
+impl StageForm {
+    fn of(stage: &Stage) -> StageForm {
+        let minimax = &stage.minimax;
+        let (low, high) = (&stage.interval.0, &stage.interval.1);
+        let odd = |numbers: &[Real]| {
+            let numbered = numbers.iter().zip((1..).step_by(2));
+            numbered.map(|(x, k)| (k, to_f64(x), exact_decimal(x))).collect::<Vec<(u32, f64, String)>>()
+        };
+        let monomial = odd(&minimax.coefficients).into_iter();
+        let chebyshev = odd(&stage.chebyshev()).into_iter();
+        StageForm {
+            degree: stage.degree,
+            interval: [exact_decimal(low), exact_decimal(high)],
+            error: exact_decimal(&minimax.error),
+            lower_bound: exact_decimal(&minimax.lower_bound),
+            bits: minimax.coefficients.iter().map(Real::precision).max().unwrap_or(0),
+            coefficients: monomial.map(|(power, f64, decimal)| Coefficient { power, f64, decimal }).collect(),
+            scale: exact_decimal(high),
+            chebyshev: chebyshev.map(|(order, f64, decimal)| Term { order, f64, decimal }).collect(),
+        }
+    }
+}
+
+/// `composite` as a plain list, one number a line.
+pub fn list(composite: &Composite) -> String {
+    let odd = composite.stages.iter().flat_map(|stage| &stage.minimax.coefficients);
+    odd.map(|c| format!("0\n{}\n", exact_decimal(c))).collect()
+}
+
+/// What a text says of a composition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parsed {
+    /// The odd degrees, a possible composition.
+    pub degrees: Vec<u32>,
+    /// c_1, c_3, …, c_degree of each stage, finite.
+    pub stages: Vec<Vec<f64>>,
+    /// The ReLU error on [−1, 1] that the text declares.
+    pub relu_error: Option<f64>,
+}
+
+/// Why a text is no composition.
+#[derive(Debug, thiserror::Error)]
+pub enum CoefficientsError {
+    #[error("it is no JSON; a plain list of numbers needs its degrees, as in `file:coeffs.txt@15,27,29`")]
+    NoJson,
+    #[error("it is not in the form of docs/coefficients.md: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("its schema is {0}, and this version of polyact reads {SCHEMA}")]
+    Schema(u64),
+    #[error("{0}")]
+    Degrees(#[from] DesignError),
+    #[error("`degrees` is {degrees:?}, but the degrees of `stages` are {stages:?}")]
+    Stages { degrees: Vec<u32>, stages: Vec<u32> },
+    #[error("stage {stage} has {found} coefficients, and degree {degree} has {}: x, x^3, …, x^{degree}", degree.div_ceil(2))]
+    Count { stage: usize, degree: u32, found: usize },
+    #[error(
+        "stage {stage}: power {found} where {expected} is expected; only odd powers, ascending, make an odd polynomial"
+    )]
+    Power { stage: usize, found: u32, expected: u32 },
+    #[error("stage {stage}, power {power}: `{decimal}` is no finite number")]
+    Decimal { stage: usize, power: u32, decimal: String },
+    #[error("stage {stage}, power {power}: `f64` is {f64:e}, but `decimal` rounds to {decimal:e}")]
+    Rounding { stage: usize, power: u32, f64: f64, decimal: f64 },
+    #[error("`relu_error`: `{0}` is no number")]
+    ReluError(String),
+    #[error("line {line}: `{text}` is no finite number; a plain list has one a line")]
+    Line { line: usize, text: String },
+    #[error(
+        "{found} numbers, but the degrees {degrees:?} need {needed}: c_0 to c_degree of each stage, the even ones 0"
+    )]
+    Length { degrees: Vec<u32>, found: usize, needed: usize },
+    #[error(
+        "line {line}: {value:e} as coefficient of x^{power} of stage {stage}; an odd polynomial has no even powers"
+    )]
+    Even { line: usize, stage: usize, power: usize, value: f64 },
+}
+
+/// Read the JSON form. The monomial coefficients are what counts; their two notations must agree.
+///
+/// # Errors
+/// [`CoefficientsError`] with the place in the text.
+pub fn parse_json(text: &str) -> Result<Parsed, CoefficientsError> {
+    /// Read by itself, since another schema may have other fields.
+    #[derive(Deserialize)]
+    struct Header {
+        schema: u64,
+    }
+    if !text.trim_start().starts_with('{') {
+        return Err(CoefficientsError::NoJson);
+    }
+    let Header { schema } = serde_json::from_str(text)?;
+    if schema != u64::from(SCHEMA) {
+        return Err(CoefficientsError::Schema(schema));
+    }
+    let form: Coefficients = serde_json::from_str(text)?;
+    let stages: Vec<u32> = form.stages.iter().map(|stage| stage.degree).collect();
+    if stages != form.degrees {
+        return Err(CoefficientsError::Stages { degrees: form.degrees, stages });
+    }
+    check_degrees(&form.degrees)?;
+    let relu_error = finite(&form.relu_error).ok_or(CoefficientsError::ReluError(form.relu_error))?;
+    let stages: Result<Vec<Vec<f64>>, _> = form.stages.iter().zip(1..).map(|(stage, i)| monomial(stage, i)).collect();
+    Ok(Parsed { degrees: form.degrees, stages: stages?, relu_error: Some(relu_error) })
+}
+
+/// The coefficients of stage number `stage`.
+fn monomial(form: &StageForm, stage: usize) -> Result<Vec<f64>, CoefficientsError> {
+    let found = form.coefficients.len();
+    if found != form.degree.div_ceil(2) as usize {
+        return Err(CoefficientsError::Count { stage, degree: form.degree, found });
+    }
+    let checked = form.coefficients.iter().zip((1..).step_by(2)).map(|(coefficient, expected)| {
+        let &Coefficient { power, f64, .. } = coefficient;
+        if power != expected {
+            return Err(CoefficientsError::Power { stage, found: power, expected });
+        }
+        let decimal = coefficient.decimal.as_str();
+        match finite(decimal) {
+            None => Err(CoefficientsError::Decimal { stage, power, decimal: shortened(decimal) }),
+            Some(decimal) if decimal != f64 => Err(CoefficientsError::Rounding { stage, power, f64, decimal }),
+            Some(_) => Ok(f64),
+        }
+    });
+    checked.collect()
+}
+
+/// Read a plain list of the stages of these `degrees`. Empty lines are passed over.
+///
+/// # Errors
+/// [`CoefficientsError`] with the line.
+pub fn parse_list(text: &str, degrees: &[u32]) -> Result<Parsed, CoefficientsError> {
+    check_degrees(degrees)?;
+    let lines = text.lines().zip(1..).map(|(text, line)| (text.trim(), line)).filter(|(text, _)| !text.is_empty());
+    let numbers: Result<Vec<(f64, usize)>, _> = lines
+        .map(|(text, line)| match finite(text) {
+            Some(number) => Ok((number, line)),
+            None => Err(CoefficientsError::Line { line, text: shortened(text) }),
+        })
+        .collect();
+    let numbers = numbers?;
+    let needed = degrees.iter().map(|&degree| degree as usize + 1).sum();
+    if numbers.len() != needed {
+        return Err(CoefficientsError::Length { degrees: degrees.to_vec(), found: numbers.len(), needed });
+    }
+    let mut rest = numbers.as_slice();
+    let mut stages = Vec::with_capacity(degrees.len());
+    for (&degree, stage) in degrees.iter().zip(1..) {
+        let (own, others) = rest.split_at(degree as usize + 1);
+        rest = others;
+        let largest = own.iter().fold(0.0, |largest: f64, (number, _)| largest.max(number.abs()));
+        let even = own.iter().enumerate().step_by(2);
+        if let Some((power, &(value, line))) = even.into_iter().find(|(_, (c, _))| c.abs() > NEGLIGIBLE * largest) {
+            return Err(CoefficientsError::Even { line, stage, power, value });
+        }
+        stages.push(own.iter().skip(1).step_by(2).map(|&(number, _)| number).collect());
+    }
+    Ok(Parsed { degrees: degrees.to_vec(), stages, relu_error: None })
+}
+
+fn finite(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// What fits into an error's line.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 40;
+    let shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN).is_some() { shown + "…" } else { shown }
+}
