@@ -38,3 +38,67 @@ fn grid() -> impl Iterator<Item = f64> {
 fn worst(errors: impl Iterator<Item = f64>) -> f64 {
     errors.fold(0.0, |worst, error| if error.is_nan() { f64::INFINITY } else { worst.max(error) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::minimax::{ALPHAS, Composite, DEFAULT_BITS, Epsilon, Real, paper_set, to_f64};
+
+    fn designed(alpha: u32) -> Composite {
+        let set = paper_set(alpha).unwrap();
+        Composite::design(set.degrees, &Epsilon::Given(set.epsilon), DEFAULT_BITS).unwrap()
+    }
+
+    /// (x + x·p(x))/2 in arbitrary precision, rounded at the end.
+    fn exact(composite: &Composite, x: f64) -> f64 {
+        let x = Real::try_from(x).unwrap().with_precision(DEFAULT_BITS).value();
+        to_f64(&((composite.sign(&x) + Real::ONE) * x / Real::from(2u8)))
+    }
+
+    fn in_f64(composite: &Composite, x: &[f64]) -> Vec<f64> {
+        let mut y = vec![0.0; x.len()];
+        // SAFETY: both of the same length.
+        unsafe {
+            Relu::new(Sign::of(composite), 1.0).run(x.as_ptr(), y.as_mut_ptr(), x.len(), &mut |_, _| {});
+        }
+        y
+    }
+
+    /// docs/arithmetic.md: ReLU errors to their last digit, deviations as upper bounds that are not four times too large.
+    #[test]
+    fn the_documented_table_is_true() {
+        let table = include_str!("../../docs/arithmetic.md");
+        for alpha in ALPHAS {
+            let composite = designed(alpha);
+            let clenshaw = Clenshaw::of(&composite);
+            let x: Vec<f64> = grid().step_by(7).map(|x| f64::from(x as f32)).flat_map(|x| [x, -x]).collect();
+            let exact: Vec<f64> = x.iter().map(|&x| exact(&composite, x)).collect();
+            let deviation = |y: &[f64]| worst(y.iter().zip(&exact).map(|(y, exact)| (y - exact).abs()));
+            let single: Vec<f64> = x.iter().map(|&x| f64::from(clenshaw.relu(x as f32))).collect();
+            let errors =
+                [to_f64(&composite.relu_error), relu_error_f64(&Sign::of(&composite)), relu_error_f32(&clenshaw)];
+            let deviations = [deviation(&in_f64(&composite, &x)), deviation(&single)];
+            let row = table.lines().find(|line| line.starts_with(&format!("| {alpha} |")));
+            let measured = format!("| {alpha} | {errors:?} | {deviations:?}");
+            if row.is_none() {
+                eprintln!("{measured}");
+                continue;
+            }
+            let row = row.unwrap();
+            let numbers: Vec<f64> = row.split('|').skip(3).filter_map(|cell| cell.trim().parse().ok()).collect();
+            assert_eq!(numbers.len(), 5, "{row}");
+            for (documented, error) in numbers.iter().zip(errors) {
+                assert!((documented / error - 1.0).abs() < 0.006, "{row}: {measured}");
+            }
+            for (documented, deviation) in numbers[3..].iter().zip(deviations) {
+                assert!((documented / 4.0..=*documented).contains(&deviation), "{row}: {measured}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_that_is_no_number_is_the_worst() {
+        assert_eq!(worst([1.0, f64::NAN, 2.0].into_iter()), f64::INFINITY);
+        assert_eq!(worst([1.0, 3.0, 2.0].into_iter()), 3.0);
+    }
+}

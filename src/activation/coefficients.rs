@@ -289,3 +289,118 @@ fn shortened(text: &str) -> String {
     let shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN).is_some() { shown + "…" } else { shown }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::minimax::{DEFAULT_BITS, Epsilon, paper_set};
+    use proptest::prelude::*;
+
+    fn designed(degrees: &[u32]) -> Composite {
+        Composite::design(degrees, &Epsilon::Best, DEFAULT_BITS).unwrap()
+    }
+
+    fn json(composite: &Composite) -> String {
+        serde_json::to_string_pretty(&Coefficients::of(composite)).unwrap()
+    }
+
+    #[test]
+    fn json_and_list_read_back_to_the_same_bits() {
+        for degrees in [&[3][..], &[5], &[3, 5, 7], &[7, 15], &[15, 27, 29], &[3; 8], &[127]] {
+            let composite = designed(degrees);
+            let read = parse_json(&json(&composite)).unwrap();
+            assert_eq!(read.degrees, degrees);
+            assert_eq!(read.stages, composite.coefficients(), "{degrees:?}");
+            let read = parse_list(&list(&composite), degrees).unwrap();
+            assert_eq!(read.stages, composite.coefficients(), "{degrees:?}");
+        }
+    }
+
+    /// github.com/snu-ccl/approxCNN, coeffResult/coeff_7.txt: degrees 7 and 7, with what its Remez left of even powers.
+    const PUBLISHED: &str = "0.36047157227556087246e-35\n7.3044516495825141119\n-0.50547170420272221469e-34\n\
+        -34.682587110865950932\n0.11656466540909508014e-33\n59.859651829882618102\n-0.65429849283953137725e-34\n\
+        -31.875522590646616717\n-0.94649140234426094697e-48\n2.4008565221759781728\n0.64174463272534238015e-47\n\
+        -2.631254542617839592\n-0.72533856467681473674e-47\n1.5491267477359321766\n0.20691646642181211267e-47\n\
+        -0.33117295650430441081\n";
+
+    #[test]
+    fn a_published_list_is_read_and_is_what_is_designed_here() {
+        let published = parse_list(PUBLISHED, &[7, 7]).unwrap().stages;
+        let set = paper_set(7).unwrap();
+        let own = Composite::design(set.degrees, &Epsilon::Given(set.epsilon), DEFAULT_BITS).unwrap().coefficients();
+        for (published, own) in published.iter().flatten().zip(own.iter().flatten()) {
+            assert!((published / own - 1.0).abs() < 1e-4, "{published} {own}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_json_file_is_named_with_its_place() {
+        let good = json(&designed(&[3, 5]));
+        let error = |from: &str, to: &str| {
+            assert!(good.contains(from), "{from}");
+            parse_json(&good.replacen(from, to, 1)).unwrap_err().to_string()
+        };
+        assert!(error("{", "[").contains("no JSON"));
+        assert!(error("\"schema\": 1", "\"schema\": 2").contains("schema is 2"));
+        assert!(error("\"schema\": 1,", "").contains("missing field `schema` at line"));
+        assert!(error("\"epsilon\"", "\"eps\"").contains("unknown field `eps`"));
+        assert!(error("\"mults\": 6,", "").contains("missing field `mults` at line"));
+        assert!(error("\"power\": 3", "\"power\": 2").contains("stage 1: power 2 where 3"));
+        assert!(error("\"degree\": 3", "\"degree\": 7").contains("[3, 5], but the degrees of `stages` are [7, 5]"));
+        assert!(error("\"f64\": ", "\"f64\": 1").contains("stage 1, power 1: `f64` is"));
+        assert!(error("\"f64\": ", "\"f64\": 1e999, \"x\": ").contains("line"));
+        let decimals = good.split("\"decimal\": \"").nth(1).unwrap().split('"').next().unwrap();
+        assert!(error(decimals, "nan").contains("stage 1, power 1: `nan` is no finite number"));
+        let large = good.replace("\"degree\": 5", "\"degree\": 129").replace("    5\n  ],", "    129\n  ],");
+        assert!(parse_json(&large).unwrap_err().to_string().contains("degree 129"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_list_is_named_with_its_line() {
+        let error = |text: &str, degrees: &[u32]| parse_list(text, degrees).unwrap_err().to_string();
+        assert!(error("0\n1.5\n\nx\n", &[3]).contains("line 4: `x`"));
+        assert!(error("0\n1.5\n0\n1e999\n", &[3]).contains("line 4: `1e999`"));
+        assert!(error("0\n1.5\n0\nNaN\n", &[3]).contains("line 4: `NaN`"));
+        assert!(error("0\n1.5\n0\n", &[3]).contains("3 numbers, but the degrees [3] need 4"));
+        assert!(error("0\n1.5\n1e-9\n-0.5\n", &[3]).contains("line 3: 1e-9 as coefficient of x^2 of stage 1"));
+        assert!(error("0\n1\n", &[129]).contains("degree 129"));
+    }
+
+    #[test]
+    fn csv_has_a_line_a_power_and_the_numbers_of_the_json_form() {
+        let composite = designed(&[3, 7]);
+        let csv = Coefficients::of(&composite).csv().unwrap();
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        assert_eq!(reader.headers().unwrap(), CSV_COLUMNS.as_slice());
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), 2 + 4);
+        let monomial: Vec<f64> = rows.iter().map(|row| row[3].parse().unwrap()).collect();
+        assert_eq!(monomial, composite.coefficients().concat());
+        assert_eq!((&rows[5][0], &rows[5][1], &rows[5][2]), ("2", "7", "7"));
+        assert_eq!(rows[5][6].parse::<f64>().unwrap(), to_f64(&composite.stages[1].chebyshev()[3]));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parsers_panic(text in ".{0,200}", degrees in prop::collection::vec(0u32..200, 0..4)) {
+            let _ = parse_json(&text);
+            let _ = parse_json(&format!("{{\"schema\": 1, {text}"));
+            let _ = parse_list(&text, &degrees);
+        }
+
+        #[test]
+        fn no_change_of_a_good_file_makes_the_parser_panic(at in 0usize..1500, character: char) {
+            let good = json(&designed(&[3]));
+            let changed: String = good.chars().enumerate().map(|(i, c)| if i == at { character } else { c }).collect();
+            let _ = parse_json(&changed);
+        }
+
+        #[test]
+        fn a_list_of_any_numbers_is_read_or_refused(numbers in prop::collection::vec(any::<f64>(), 0..20)) {
+            let text: String = numbers.iter().map(|x| format!("{x:e}\n")).collect();
+            if let Ok(parsed) = parse_list(&text, &[3, 3]) {
+                prop_assert_eq!(parsed.stages.concat(), numbers.iter().copied().skip(1).step_by(2).collect::<Vec<_>>());
+            }
+        }
+    }
+}

@@ -134,3 +134,126 @@ impl CoefficientFile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activation::{Coefficients, Spec, list};
+    use crate::minimax::{Composite, DEFAULT_BITS, Epsilon};
+    use proptest::prelude::*;
+
+    fn written(name: &str, content: &str) -> (tempfile::TempDir, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        (folder, path)
+    }
+
+    fn designed(spec: &str) -> Result<Sign, SpecError> {
+        Sign::design(&spec.parse().unwrap()).map(Option::unwrap)
+    }
+
+    fn composite(degrees: &[u32]) -> Composite {
+        Composite::design(degrees, &Epsilon::Best, DEFAULT_BITS).unwrap()
+    }
+
+    #[test]
+    fn a_file_stands_in_for_its_design_to_the_bit() {
+        for degrees in [&[5][..], &[7, 15], &[15, 27, 29]] {
+            let numbers: Vec<String> = degrees.iter().map(u32::to_string).collect();
+            let direct = designed(&format!("minimax:{}", numbers.join(","))).unwrap();
+            let form = serde_json::to_string(&Coefficients::of(&composite(degrees))).unwrap();
+            let (_folder, path) = written("c.json", &form);
+            let (_folder, plain) = written("c.txt", &list(&composite(degrees)));
+            for spec in [format!("file:{path}"), format!("file:{plain}@{}", numbers.join(","))] {
+                let read = designed(&spec).unwrap();
+                assert_eq!(read.stages(), direct.stages(), "{spec}");
+                assert_eq!(read.cost(), direct.cost());
+                assert!((read.bound() / direct.bound() - 1.0).abs() < 0.01, "{} {}", read.bound(), direct.bound());
+            }
+        }
+    }
+
+    #[test]
+    fn the_name_in_the_results_tells_contents_apart_and_reads_back() {
+        let (_folder, path) = written("c.txt", &list(&composite(&[7, 7])));
+        let spec: Spec = format!("file:{path}@7,7").parse().unwrap();
+        let pinned = spec.pinned(&designed(&spec.to_string()).unwrap());
+        let name = pinned.to_string();
+        assert_ne!(name, spec.to_string());
+        assert_eq!(name.parse::<Spec>().unwrap(), pinned);
+        designed(&name).unwrap();
+        std::fs::write(&path, list(&composite(&[7, 7])) + "\n").unwrap();
+        let error = designed(&name).unwrap_err().to_string();
+        assert!(error.contains("it is another file than the one named"), "{error}");
+    }
+
+    #[test]
+    fn what_does_not_approximate_sign_is_refused_with_its_error() {
+        let refused = |content: &str, degrees: &str| {
+            let (_folder, path) = written("c.txt", content);
+            designed(&format!("file:{path}{degrees}")).unwrap_err().to_string()
+        };
+        // p(x) = x³: x·(1 − x³)/2 is largest at x = 4^(−1/3), 0.236235.
+        let cube = refused("0\n0\n0\n1\n", "@3");
+        assert!(cube.contains("c.txt") && cube.contains("2.362e-1"), "{cube}");
+        // Right numbers in the wrong order, and the sign of −sign.
+        assert!(refused(&list(&composite(&[7, 15])), "@15,7").contains("does not approximate sign"));
+        assert!(refused("0\n-1.5\n0\n0.5\n", "@3").contains("does not approximate sign"));
+        // Overflow to infinity.
+        assert!(refused("0\n1e200\n0\n1e200\n0\n1e200\n0\n1e200\n", "@3,3").contains("is inf in f64"));
+        let form = serde_json::to_string(&Coefficients::of(&composite(&[3, 5]))).unwrap();
+        let declared = refused(&form.replace("e-2\",\"depth", "e-3\",\"depth"), "");
+        assert!(declared.contains("it declares the ReLU error"), "{declared}");
+    }
+
+    #[test]
+    fn degrees_that_f64_does_not_hold_are_refused() {
+        let error = designed("minimax:63,63").unwrap_err().to_string();
+        assert!(error.contains("minimax:63,63") && error.contains("choose lower degrees"), "{error}");
+    }
+
+    #[test]
+    fn files_that_cannot_be_read_are_named() {
+        let error = |spec: &str| designed(spec).unwrap_err().to_string();
+        assert!(error("file:nowhere/c.json").starts_with("nowhere/c.json: "));
+        assert!(error("file:/dev/zero").contains("larger than"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.json");
+        std::fs::write(&path, [0xff, 0xfe]).unwrap();
+        assert!(error(&format!("file:{}", path.display())).contains("it is no text"));
+        std::fs::write(&path, "0\n1\n").unwrap();
+        assert!(error(&format!("file:{}", path.display())).contains("file:coeffs.txt@15,27,29"));
+    }
+
+    #[test]
+    fn path_degrees_and_digest_are_told_apart() {
+        let file = |text: &str| text.parse::<CoefficientFile>().unwrap();
+        assert_eq!(file("a@b#c.json").path, PathBuf::from("a@b#c.json"));
+        assert_eq!(file("a.txt@3,5#0123456789ab").degrees, Some(vec![3, 5]));
+        assert_eq!(file("a.json#0123456789ab").digest.as_deref(), Some("0123456789ab"));
+        assert!("".parse::<CoefficientFile>().is_err());
+        assert!("a.txt@4".parse::<CoefficientFile>().unwrap_err().to_string().contains("degree 4 is even"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_reading_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("c");
+            std::fs::write(&path, &bytes).unwrap();
+            for degrees in [None, Some(vec![3])] {
+                let file = CoefficientFile { path: path.clone(), degrees, digest: None };
+                prop_assert!(file.sign().is_err());
+            }
+        }
+
+        #[test]
+        fn a_name_survives_printing_and_reading(text in "[a-z@#,0-9.]{1,30}") {
+            if let Ok(file) = text.parse::<CoefficientFile>() {
+                prop_assert_eq!(file.to_string().parse::<CoefficientFile>().unwrap(), file);
+            }
+        }
+    }
+}

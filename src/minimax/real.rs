@@ -3,7 +3,9 @@
 //! Every number that enters a computation here is given its precision in bits; results then carry the larger
 //! precision of their operands.
 
+use dashu_base::{BitTest, UnsignedAbs};
 use dashu_float::{FBig, round::mode::HalfEven};
+use dashu_int::UBig;
 
 /// A binary floating-point number of chosen precision, rounded to nearest, ties to even.
 pub type Real = FBig<HalfEven, 2>;
@@ -39,16 +41,49 @@ pub fn is_negative(x: &Real) -> bool {
     *x < Real::ZERO
 }
 
-/// `x` in decimal scientific notation with `digits` significant digits.
+/// `x` in decimal scientific notation with at most `digits` significant digits, rounded to nearest, ties to even.
 pub fn decimal(x: &Real, digits: usize) -> String {
-    let decimal = x.clone().with_base_and_precision::<10>(digits.max(1)).value();
-    format!("{decimal:e}")
+    let (digits, exponent) = (digits.max(1), x.repr().exponent());
+    let mantissa = x.repr().significand().clone().unsigned_abs();
+    if mantissa.is_zero() {
+        return "0e0".to_owned();
+    }
+    // 10^place ≤ |x|, or at most one place too low.
+    let mut place = ((mantissa.bit_len() as isize - 1 + exponent) as f64 * std::f64::consts::LOG10_2).floor() as isize;
+    let scaled = loop {
+        let scaled = times_powers(&mantissa, exponent, digits as isize - 1 - place);
+        if scaled < ten_to(digits as isize) {
+            break scaled.to_string();
+        }
+        place += 1;
+    };
+    let sign = if is_negative(x) { "-" } else { "" };
+    let (first, rest) = scaled.split_at(1);
+    let rest = rest.trim_end_matches('0');
+    let point = if rest.is_empty() { "" } else { "." };
+    format!("{sign}{first}{point}{rest}e{place}")
+}
+
+/// `mantissa`·2^`binary`·10^`decimal`, rounded to nearest, ties to even.
+fn times_powers(mantissa: &UBig, binary: isize, decimal: isize) -> UBig {
+    let two_to = |exponent: isize| UBig::ONE << exponent.max(0) as usize;
+    let numerator = mantissa * ten_to(decimal) * two_to(binary);
+    let denominator = ten_to(-decimal) * two_to(-binary);
+    let quotient = &numerator / &denominator;
+    let twice_rest = (numerator - &quotient * &denominator) << 1usize;
+    let up = twice_rest > denominator || twice_rest == denominator && quotient.bit(0);
+    if up { quotient + UBig::ONE } else { quotient }
+}
+
+/// 10^`exponent`, and 1 for negative ones.
+fn ten_to(exponent: isize) -> UBig {
+    UBig::from(10u8).pow(exponent.max(0) as usize)
 }
 
 /// `x` in decimal, with as many digits as tell it apart from every other number of its precision.
 pub fn exact_decimal(x: &Real) -> String {
-    // log10 2 = 0.30103; two digits more make up for rounding twice.
-    decimal(x, x.precision() * 30103 / 100_000 + 3)
+    // 10^(digits − 1) must be above 2^precision, and log10 2 is below 0.30103.
+    decimal(x, x.precision() * 30103 / 100_000 + 2)
 }
 
 #[cfg(test)]
@@ -62,6 +97,10 @@ mod tests {
         assert_eq!(decimal(&third, 20), "3.3333333333333333333e-1");
         assert_eq!(decimal(&-third, 3), "-3.33e-1");
         assert_eq!(decimal(&real(0.5, 100), 20), "5e-1");
+        assert_eq!(decimal(&real(0.0, 100), 20), "0e0");
+        assert_eq!(decimal(&real(-9.996, 100), 3), "-1e1");
+        assert_eq!(decimal(&real(2.5, 100), 1), "2e0");
+        assert_eq!(decimal(&real(1e22, 100), 30), "1e22");
     }
 
     /// m·10^e or m/10^−e, correctly rounded to `bits`.
