@@ -1,0 +1,162 @@
+//! What `polyact design` writes for other programs: the documented form, and numbers that mean the composition.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::{fails, polyact_succeeds, root, run_python, text};
+use polyact::activation::{Clenshaw, Sign, relu_error_f32};
+use polyact::minimax::{Composite, DEFAULT_BITS, Epsilon};
+use serde_json::Value;
+
+fn document(name: &str) -> String {
+    std::fs::read_to_string(root().join("docs").join(name)).unwrap()
+}
+
+/// Everything in `value` that the JSON Schema `schema` does not allow; knows the words that our schema uses.
+fn violations(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
+    let mut expect = |holds: bool, what: &str| {
+        if !holds {
+            found.push(format!("{at}: {what}: {value}"));
+        }
+    };
+    for (word, rule) in schema.as_object().unwrap() {
+        let number = || value.as_f64().unwrap();
+        let length = || value.as_array().unwrap().len() as u64;
+        match word.as_str() {
+            "$schema" | "title" | "properties" | "items" | "additionalProperties" => {}
+            "const" => expect(value == rule, "const"),
+            "type" => {
+                let kind = match value {
+                    Value::Object(_) => "object",
+                    Value::Array(_) => "array",
+                    Value::String(_) => "string",
+                    Value::Number(number) if number.is_u64() && rule == "integer" => "integer",
+                    Value::Number(_) => "number",
+                    _ => "other",
+                };
+                expect(rule == kind, "type");
+            }
+            "required" => {
+                let names: BTreeSet<&str> =
+                    rule.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+                let known: BTreeSet<&str> =
+                    schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+                let own: BTreeSet<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+                expect(own == names && own == known && schema["additionalProperties"] == false, "exactly these fields");
+            }
+            "minimum" => expect(number() >= rule.as_f64().unwrap(), word),
+            "maximum" => expect(number() <= rule.as_f64().unwrap(), word),
+            "exclusiveMinimum" => expect(number() > rule.as_f64().unwrap(), word),
+            "exclusiveMaximum" => expect(number() < rule.as_f64().unwrap(), word),
+            "minItems" => expect(length() >= rule.as_u64().unwrap(), word),
+            "maxItems" => expect(length() <= rule.as_u64().unwrap(), word),
+            "pattern" => {
+                let (mantissa, exponent) = value.as_str().unwrap().split_once('e').unwrap_or_default();
+                let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+                let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                let whole = whole.strip_prefix('-').unwrap_or(whole);
+                let exponent = exponent.strip_prefix('-').unwrap_or(exponent);
+                expect(whole.len() == 1 && [whole, fraction, exponent].into_iter().all(digits), "decimal");
+            }
+            other => panic!("the schema has the word {other}, which this test does not know"),
+        }
+    }
+    for (name, value) in value.as_object().into_iter().flatten() {
+        violations(&schema["properties"][name], value, &format!("{at}.{name}"), found);
+    }
+    for (i, value) in value.as_array().into_iter().flatten().enumerate() {
+        violations(&schema["items"], value, &format!("{at}[{i}]"), found);
+    }
+}
+
+fn names(schema: &Value, found: &mut BTreeSet<String>) {
+    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+        found.insert(name.clone());
+        names(inner, found);
+    }
+    if schema["items"].is_object() {
+        names(&schema["items"], found);
+    }
+}
+
+#[test]
+fn json_has_exactly_the_fields_of_the_schema_and_the_document_has_them_all() {
+    let schema: Value = serde_json::from_str(&document("coefficients.schema.json")).unwrap();
+    for arguments in [["--alpha", "14"], ["--degrees", "3,5,7"], ["--degrees", "127"]] {
+        let json = polyact_succeeds(&[&["design", "--format", "json"][..], &arguments].concat());
+        let mut found = Vec::new();
+        violations(&schema, &serde_json::from_str(&json).unwrap(), "", &mut found);
+        assert_eq!(found, Vec::<String>::new(), "{arguments:?}");
+    }
+    let (mut fields, text) = (BTreeSet::new(), document("coefficients.md"));
+    names(&schema, &mut fields);
+    let missing: Vec<&String> = fields.iter().filter(|field| !text.contains(&format!("`{field}`"))).collect();
+    assert!(fields.len() > 15 && missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_example_of_the_document_is_what_its_command_writes() {
+    let text = document("coefficients.md");
+    let command = text.split("An example, from `polyact ").nth(1).unwrap().split('`').next().unwrap();
+    let example = text.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let written = polyact_succeeds(&command.split(' ').collect::<Vec<_>>());
+    let parsed = |text: &str| -> Value { serde_json::from_str(text).unwrap() };
+    let (mut example, written) = (parsed(example), parsed(&written));
+    example["version"] = written["version"].clone();
+    assert_eq!(example, written);
+}
+
+/// r(x) of x = −1, −0.99, …, 1 in f64.
+fn expected(composite: &Composite) -> Vec<f64> {
+    let p =
+        |x: f64| composite.coefficients().iter().fold(x, |y, c| y * c.iter().rev().fold(0.0, |sum, c| sum * y * y + c));
+    (-100..=100).map(|i| f64::from(i) / 100.0).map(|x| (x + x * p(x)) / 2.0).collect()
+}
+
+/// numpy's Chebyshev series and the module that Orion's `fit` is replaced in: x·step(x) on the snippet's numbers.
+#[test]
+#[cfg_attr(not(feature = "libtorch"), ignore = "needs the Python of scripts/setup")]
+fn the_python_snippet_runs_and_computes_relu() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sign.py");
+    for degrees in ["15,27,29", "7,7", "5"] {
+        polyact_succeeds(&["design", "--degrees", degrees, "--format", "orion", "--out", text(&path)]);
+        let output = run_python("tests/python/orion_snippet.py", &[text(&path)]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let values: Vec<f64> = serde_json::from_slice(&output.stdout).unwrap();
+        let degrees: Vec<u32> = degrees.split(',').map(|degree| degree.parse().unwrap()).collect();
+        let expected = expected(&Composite::design(&degrees, &Epsilon::Best, DEFAULT_BITS).unwrap());
+        assert_eq!(values.len(), expected.len());
+        for (value, expected) in values.iter().zip(&expected) {
+            assert!((value - expected).abs() < 1e-8, "{degrees:?}: {value} {expected}");
+        }
+    }
+}
+
+/// np.double of each line, degree + 1 numbers a stage, Σ c_k x^k: what the reference implementation makes of its lists.
+#[test]
+fn the_list_is_what_the_reference_implementation_reads() {
+    let list = polyact_succeeds(&["design", "--degrees", "7,15", "--format", "list"]);
+    let numbers: Vec<f64> = list.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(numbers.len(), 8 + 16);
+    let (first, second) = numbers.split_at(8);
+    let value = |c: &[f64], x: f64| c.iter().enumerate().map(|(k, c)| c * x.powi(k as i32)).sum::<f64>();
+    let composite = Composite::design(&[7, 15], &Epsilon::Best, DEFAULT_BITS).unwrap();
+    for (i, expected) in expected(&composite).iter().enumerate() {
+        let x = (i as f64 - 100.0) / 100.0;
+        assert!(((x + x * value(second, value(first, x))) / 2.0 - expected).abs() < 1e-10);
+    }
+}
+
+#[test]
+fn single_precision_is_enough_at_degrees_where_monomials_in_f64_are_not() {
+    let composite = Composite::design(&[63, 63], &Epsilon::Best, DEFAULT_BITS).unwrap();
+    let error = relu_error_f32(&Clenshaw::of(&composite));
+    assert!((error / Sign::of(&composite).bound() - 1.0).abs() < 0.01, "{error}");
+}
+
+#[test]
+fn a_format_that_is_not_there_is_refused_with_those_that_are() {
+    fails(&["design", "--degrees", "3", "--format", "seal"], 2, "lattigo");
+}
