@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::minimax::{Composite, DesignError, Real, Stage, check_degrees, decimal, exact_decimal, to_f64};
 
 /// The number of the JSON form; another one cannot be read.
-pub const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 1;
 
 /// Even coefficients of a list below this share of the stage's largest coefficient are what a Remez algorithm that does
 /// not know of oddness leaves there; none is above 1e-30 in the lists of the reference implementation.
@@ -80,7 +80,7 @@ impl Coefficients {
         }
     }
 
-    /// A line for each power of each stage, with the header of [`CSV_COLUMNS`].
+    /// A line for each power of each stage, below a header.
     ///
     /// # Errors
     /// What the CSV writer reports.
@@ -103,8 +103,8 @@ impl Coefficients {
     }
 }
 
-/// The columns of [`Coefficients::csv`]. `chebyshev` is the coefficient of T_power(x/scale).
-pub const CSV_COLUMNS: [&str; 13] = [
+/// The columns of the CSV form. `chebyshev` is the coefficient of T_power(x/scale).
+const CSV_COLUMNS: [&str; 13] = [
     "stage",
     "degree",
     "power",
@@ -144,14 +144,14 @@ impl StageForm {
 }
 
 /// `composite` as a plain list, one number a line.
-pub fn list(composite: &Composite) -> String {
+pub fn plain_list(composite: &Composite) -> String {
     let odd = composite.stages.iter().flat_map(|stage| &stage.minimax.coefficients);
     odd.map(|c| format!("0\n{}\n", exact_decimal(c))).collect()
 }
 
 /// What a text says of a composition.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Parsed {
+pub(super) struct Parsed {
     /// The odd degrees, a possible composition.
     pub degrees: Vec<u32>,
     /// c_1, c_3, …, c_degree of each stage, finite.
@@ -201,7 +201,7 @@ pub enum CoefficientsError {
 ///
 /// # Errors
 /// [`CoefficientsError`] with the place in the text.
-pub fn parse_json(text: &str) -> Result<Parsed, CoefficientsError> {
+pub(super) fn parse_json(text: &str) -> Result<Parsed, CoefficientsError> {
     /// Read by itself, since another schema may have other fields.
     #[derive(Deserialize)]
     struct Header {
@@ -250,7 +250,7 @@ fn monomial(form: &StageForm, stage: usize) -> Result<Vec<f64>, CoefficientsErro
 ///
 /// # Errors
 /// [`CoefficientsError`] with the line.
-pub fn parse_list(text: &str, degrees: &[u32]) -> Result<Parsed, CoefficientsError> {
+pub(super) fn parse_list(text: &str, degrees: &[u32]) -> Result<Parsed, CoefficientsError> {
     check_degrees(degrees)?;
     let lines = text.lines().zip(1..).map(|(text, line)| (text.trim(), line)).filter(|(text, _)| !text.is_empty());
     let numbers: Result<Vec<(f64, usize)>, _> = lines
@@ -311,7 +311,7 @@ mod tests {
             let read = parse_json(&json(&composite)).unwrap();
             assert_eq!(read.degrees, degrees);
             assert_eq!(read.stages, composite.coefficients(), "{degrees:?}");
-            let read = parse_list(&list(&composite), degrees).unwrap();
+            let read = parse_list(&plain_list(&composite), degrees).unwrap();
             assert_eq!(read.stages, composite.coefficients(), "{degrees:?}");
         }
     }

@@ -138,7 +138,7 @@ impl CoefficientFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::activation::{Coefficients, Spec, list};
+    use crate::activation::{Coefficients, Spec, plain_list};
     use crate::minimax::{Composite, DEFAULT_BITS, Epsilon};
     use proptest::prelude::*;
 
@@ -165,7 +165,7 @@ mod tests {
             let direct = designed(&format!("minimax:{}", numbers.join(","))).unwrap();
             let form = serde_json::to_string(&Coefficients::of(&composite(degrees))).unwrap();
             let (_folder, path) = written("c.json", &form);
-            let (_folder, plain) = written("c.txt", &list(&composite(degrees)));
+            let (_folder, plain) = written("c.txt", &plain_list(&composite(degrees)));
             for spec in [format!("file:{path}"), format!("file:{plain}@{}", numbers.join(","))] {
                 let read = designed(&spec).unwrap();
                 assert_eq!(read.stages(), direct.stages(), "{spec}");
@@ -177,14 +177,14 @@ mod tests {
 
     #[test]
     fn the_name_in_the_results_tells_contents_apart_and_reads_back() {
-        let (_folder, path) = written("c.txt", &list(&composite(&[7, 7])));
+        let (_folder, path) = written("c.txt", &plain_list(&composite(&[7, 7])));
         let spec: Spec = format!("file:{path}@7,7").parse().unwrap();
         let pinned = spec.pinned(&designed(&spec.to_string()).unwrap());
         let name = pinned.to_string();
         assert_ne!(name, spec.to_string());
         assert_eq!(name.parse::<Spec>().unwrap(), pinned);
         designed(&name).unwrap();
-        std::fs::write(&path, list(&composite(&[7, 7])) + "\n").unwrap();
+        std::fs::write(&path, plain_list(&composite(&[7, 7])) + "\n").unwrap();
         let error = designed(&name).unwrap_err().to_string();
         assert!(error.contains("it is another file than the one named"), "{error}");
     }
@@ -199,7 +199,7 @@ mod tests {
         let cube = refused("0\n0\n0\n1\n", "@3");
         assert!(cube.contains("c.txt") && cube.contains("2.362e-1"), "{cube}");
         // Right numbers in the wrong order, and the sign of −sign.
-        assert!(refused(&list(&composite(&[7, 15])), "@15,7").contains("does not approximate sign"));
+        assert!(refused(&plain_list(&composite(&[7, 15])), "@15,7").contains("does not approximate sign"));
         assert!(refused("0\n-1.5\n0\n0.5\n", "@3").contains("does not approximate sign"));
         // Overflow to infinity.
         assert!(refused("0\n1e200\n0\n1e200\n0\n1e200\n0\n1e200\n", "@3,3").contains("is inf in f64"));

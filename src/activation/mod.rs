@@ -20,7 +20,7 @@ mod tensor;
 
 pub use accuracy::{relu_error_f32, relu_error_f64};
 pub use clenshaw::Clenshaw;
-pub use coefficients::{CSV_COLUMNS, Coefficients, CoefficientsError, Parsed, SCHEMA, list, parse_json, parse_list};
+pub use coefficients::{Coefficients, CoefficientsError, plain_list};
 pub use file::{CoefficientFile, FileError};
 pub use lanes::Element;
 pub use pool::{MAX_WINDOW, MaxPool, Window};

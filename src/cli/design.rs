@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::{Failure, print};
 use crate::activation::{
-    Clenshaw, Coefficients, Sign, Spec, list, parse_degrees, parse_epsilon, relu_error_f32, relu_error_f64,
+    Clenshaw, Coefficients, Sign, Spec, parse_degrees, parse_epsilon, plain_list, relu_error_f32, relu_error_f64,
 };
 use crate::minimax::{Composite, DEFAULT_BITS, DesignError, Epsilon, cost, decimal, to_f64};
 use crate::report::{Align, snippet, table};
@@ -93,7 +93,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         Format::Table => for_people(&composite),
         Format::Json => serde_json::to_string_pretty(&Coefficients::of(&composite))? + "\n",
         Format::Csv => Coefficients::of(&composite).csv()?,
-        Format::List => list(&composite),
+        Format::List => plain_list(&composite),
         Format::Lattigo => snippet::lattigo(&composite),
         Format::Openfhe => snippet::openfhe(&composite),
         Format::Orion => snippet::orion(&composite),
