@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::Sign;
@@ -17,17 +17,13 @@ const MAX_BYTES: u64 = 1 << 25;
 /// A file whose ReLU error on [−1, 1] is larger does not approximate sign: it is the error of p(x) = x, which costs
 /// nothing. Every composition of minimax polynomials with the best ε is below half of it.
 const MAX_RELU_ERROR: f64 = 0.125;
-/// Hexadecimal digits of the SHA-256 that tell files of one name apart.
-const DIGEST_DIGITS: usize = 12;
-
-/// A file of coefficients.
+/// A file of coefficients, as read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CoefficientFile {
-    pub path: PathBuf,
-    /// The degrees of a plain list, which does not say them; none for the JSON form.
-    pub degrees: Option<Vec<u32>>,
-    /// What the SHA-256 of the content must begin with.
-    pub digest: Option<String>,
+    path: PathBuf,
+    /// Of its bytes, in hexadecimal.
+    sha256: String,
+    content: Parsed,
 }
 
 /// Why a file of coefficients cannot stand in for sign.
@@ -37,8 +33,6 @@ pub enum FileError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{}: it is larger than {MAX_BYTES} bytes, which no file of coefficients is", path.display())]
     TooLarge { path: PathBuf },
-    #[error("{}: its SHA-256 begins with {found}, not with {expected}: it is another file than the one named", path.display())]
-    Digest { path: PathBuf, found: String, expected: String },
     #[error("{}: it is no text", path.display())]
     NoText { path: PathBuf },
     #[error("{}: {source}", path.display())]
@@ -56,81 +50,60 @@ pub enum FileError {
 impl FromStr for CoefficientFile {
     type Err = SpecError;
 
-    /// PATH[@DEGREES][#DIGEST].
+    /// PATH of the JSON form, or PATH@DEGREES of a plain list; the file is read.
     fn from_str(text: &str) -> Result<CoefficientFile, SpecError> {
-        let (rest, digest) = match text.rsplit_once('#') {
-            Some((rest, digest)) if is_digest(digest) => (rest, Some(digest.to_owned())),
-            _ => (text, None),
-        };
         let numbers = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b',');
-        let (path, degrees) = match rest.rsplit_once('@') {
-            Some((path, degrees)) if numbers(degrees) => (path, Some(parse_degrees(degrees)?)),
-            _ => (rest, None),
-        };
-        if path.is_empty() {
-            return Err(SpecError::Unknown(format!("file:{text}")));
+        match text.rsplit_once('@') {
+            Some((path, degrees)) if numbers(degrees) => {
+                let degrees = parse_degrees(degrees)?;
+                Ok(CoefficientFile::read(path.as_ref(), |text| parse_list(text, &degrees))?)
+            }
+            _ => Ok(CoefficientFile::read(text.as_ref(), parse_json)?),
         }
-        Ok(CoefficientFile { path: path.into(), degrees, digest })
     }
 }
 
-fn is_digest(text: &str) -> bool {
-    text.len() == DIGEST_DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
+/// As result rows name it: the file's name with the beginning of its digest, which tells two files of one name apart.
 impl fmt::Display for CoefficientFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
-        if let Some(degrees) = &self.degrees {
-            let degrees: Vec<String> = degrees.iter().map(u32::to_string).collect();
-            write!(f, "@{}", degrees.join(","))?;
-        }
-        match &self.digest {
-            Some(digest) => write!(f, "#{digest}"),
-            None => Ok(()),
-        }
+        let name = self.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        write!(f, "{name}#{:.8}", self.sha256)
     }
 }
 
 impl CoefficientFile {
+    fn read(
+        path: &Path,
+        parse: impl FnOnce(&str) -> Result<Parsed, CoefficientsError>,
+    ) -> Result<CoefficientFile, FileError> {
+        let path = || path.to_owned();
+        let mut bytes = Vec::new();
+        let read = File::open(path()).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
+        let length = read.map_err(|source| FileError::Io { path: path(), source })?;
+        if length as u64 > MAX_BYTES {
+            return Err(FileError::TooLarge { path: path() });
+        }
+        let text = std::str::from_utf8(&bytes).map_err(|_| FileError::NoText { path: path() })?;
+        let content = parse(text).map_err(|source| FileError::Content { path: path(), source })?;
+        Ok(CoefficientFile { path: path(), sha256: digest::of_text(&bytes), content })
+    }
+
     /// The sign in the file. Its bound is the ReLU error measured in f64.
     ///
     /// # Errors
-    /// [`FileError`]: a file that cannot be read, is another one than named, is not in its form, or does not approximate
-    /// sign as it says.
+    /// [`FileError`]: it does not approximate sign, or not as the file says.
     pub(super) fn sign(&self) -> Result<Sign, FileError> {
         let path = || self.path.clone();
-        let bytes = self.bytes()?;
-        let mut digest = digest::of_text(&bytes);
-        digest.truncate(DIGEST_DIGITS);
-        if let Some(expected) = self.digest.as_ref().filter(|expected| **expected != digest) {
-            return Err(FileError::Digest { path: path(), found: digest, expected: expected.clone() });
-        }
-        let text = std::str::from_utf8(&bytes).map_err(|_| FileError::NoText { path: path() })?;
-        let parsed = match &self.degrees {
-            None => parse_json(text),
-            Some(degrees) => parse_list(text, degrees),
-        };
-        let Parsed { degrees, stages, relu_error } =
-            parsed.map_err(|source| FileError::Content { path: path(), source })?;
-        let sign = Sign::imported(stages, &degrees, digest);
+        let sign = Sign::measured(self.content.stages.clone(), &self.content.degrees);
         let measured = sign.bound();
         if measured > MAX_RELU_ERROR {
             return Err(FileError::NoSign { path: path(), measured });
         }
-        if let Some(declared) = relu_error.filter(|declared| !is_kept(*declared, measured)) {
-            return Err(FileError::Declared { path: path(), declared, measured });
-        }
-        Ok(sign)
-    }
-
-    fn bytes(&self) -> Result<Vec<u8>, FileError> {
-        let mut bytes = Vec::new();
-        let read = File::open(&self.path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
-        match read {
-            Err(source) => Err(FileError::Io { path: self.path.clone(), source }),
-            Ok(length) if length as u64 > MAX_BYTES => Err(FileError::TooLarge { path: self.path.clone() }),
-            Ok(_) => Ok(bytes),
+        match self.content.relu_error {
+            Some(declared) if !is_kept(declared, measured) => {
+                Err(FileError::Declared { path: path(), declared, measured })
+            }
+            _ => Ok(sign),
         }
     }
 }
@@ -151,7 +124,7 @@ mod tests {
     }
 
     fn designed(spec: &str) -> Result<Sign, SpecError> {
-        Sign::design(&spec.parse().unwrap()).map(Option::unwrap)
+        Sign::design(&spec.parse()?).map(Option::unwrap)
     }
 
     fn composite(degrees: &[u32]) -> Composite {
@@ -176,17 +149,15 @@ mod tests {
     }
 
     #[test]
-    fn the_name_in_the_results_tells_contents_apart_and_reads_back() {
+    fn the_name_in_the_results_tells_contents_apart() {
         let (_folder, path) = written("c.txt", &plain_list(&composite(&[7, 7])));
-        let spec: Spec = format!("file:{path}@7,7").parse().unwrap();
-        let pinned = spec.pinned(&designed(&spec.to_string()).unwrap());
-        let name = pinned.to_string();
-        assert_ne!(name, spec.to_string());
-        assert_eq!(name.parse::<Spec>().unwrap(), pinned);
-        designed(&name).unwrap();
-        std::fs::write(&path, plain_list(&composite(&[7, 7])) + "\n").unwrap();
-        let error = designed(&name).unwrap_err().to_string();
-        assert!(error.contains("it is another file than the one named"), "{error}");
+        let read = || format!("file:{path}@7,7").parse::<Spec>().unwrap();
+        let before = read();
+        assert!(before.to_string().starts_with("file:c.txt#"), "{before}");
+        assert_eq!(before, read());
+        std::fs::write(&path, plain_list(&composite(&[7, 7])).replacen("0\n", "0.0\n", 1)).unwrap();
+        assert_ne!(before, read());
+        assert_ne!(before.to_string(), read().to_string());
     }
 
     #[test]
@@ -228,13 +199,11 @@ mod tests {
     }
 
     #[test]
-    fn path_degrees_and_digest_are_told_apart() {
-        let file = |text: &str| text.parse::<CoefficientFile>().unwrap();
-        assert_eq!(file("a@b#c.json").path, PathBuf::from("a@b#c.json"));
-        assert_eq!(file("a.txt@3,5#0123456789ab").degrees, Some(vec![3, 5]));
-        assert_eq!(file("a.json#0123456789ab").digest.as_deref(), Some("0123456789ab"));
+    fn a_path_may_have_an_at_and_degrees_must_be_odd() {
+        let (_folder, path) = written("a@b", &plain_list(&composite(&[3])));
+        designed(&format!("file:{path}@3")).unwrap();
+        assert!("nowhere@4".parse::<CoefficientFile>().unwrap_err().to_string().contains("degree 4 is even"));
         assert!("".parse::<CoefficientFile>().is_err());
-        assert!("a.txt@4".parse::<CoefficientFile>().unwrap_err().to_string().contains("degree 4 is even"));
     }
 
     proptest! {
@@ -243,17 +212,10 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("c");
             std::fs::write(&path, &bytes).unwrap();
-            for degrees in [None, Some(vec![3])] {
-                let file = CoefficientFile { path: path.clone(), degrees, digest: None };
-                prop_assert!(file.sign().is_err());
-            }
-        }
-
-        #[test]
-        fn a_name_survives_printing_and_reading(text in "[a-z@#,0-9.]{1,30}") {
-            if let Ok(file) = text.parse::<CoefficientFile>() {
-                prop_assert_eq!(file.to_string().parse::<CoefficientFile>().unwrap(), file);
-            }
+            let path = path.to_str().unwrap().to_owned();
+            let list = path.clone() + "@3";
+            prop_assert!(path.parse::<CoefficientFile>().is_err());
+            prop_assert!(list.parse::<CoefficientFile>().is_err());
         }
     }
 }

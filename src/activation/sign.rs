@@ -13,8 +13,6 @@ pub struct Sign {
     /// Bound on the error of ReLU on [−1, 1] and of max on [0, 1]: the 2^−α of the paper's sets, else the worst error.
     bound: f64,
     cost: Cost,
-    /// How the SHA-256 of the file begins that it comes from.
-    digest: Option<String>,
 }
 
 impl Sign {
@@ -44,18 +42,13 @@ impl Sign {
 
     /// The sign of `composite`, rounded to f64.
     pub fn of(composite: &Composite) -> Sign {
-        Sign {
-            stages: composite.coefficients(),
-            bound: to_f64(&composite.relu_error),
-            cost: composite.relu_cost(),
-            digest: None,
-        }
+        Sign { stages: composite.coefficients(), bound: to_f64(&composite.relu_error), cost: composite.relu_cost() }
     }
 
     /// The sign of coefficients c_1, c_3, … for each of `degrees`; its bound is measured.
-    pub(super) fn imported(stages: Vec<Vec<f64>>, degrees: &[u32], digest: String) -> Sign {
+    pub(super) fn measured(stages: Vec<Vec<f64>>, degrees: &[u32]) -> Sign {
         let cost = degrees.iter().fold(cost::FINAL_PRODUCT, |sum, &degree| sum + cost::odd_polynomial(degree));
-        let mut sign = Sign { stages, bound: 0.0, cost, digest: Some(digest) };
+        let mut sign = Sign { stages, bound: 0.0, cost };
         sign.bound = relu_error_f64(&sign);
         sign
     }
@@ -68,11 +61,6 @@ impl Sign {
     /// Bound on |r − ReLU| on [−1, 1] and on |m − max| on [0, 1].
     pub fn bound(&self) -> f64 {
         self.bound
-    }
-
-    /// How the SHA-256 of the file begins that it comes from; none if it was designed here.
-    pub fn digest(&self) -> Option<&str> {
-        self.digest.as_deref()
     }
 
     /// Depth and multiplications of one ReLU, or of one max of two values.

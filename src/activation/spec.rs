@@ -3,7 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Sign;
 use super::file::{CoefficientFile, FileError};
 use crate::minimax::{ALPHAS, DesignError, Epsilon, check_degrees, paper_set};
 
@@ -16,7 +15,7 @@ pub enum Spec {
     Paper { alpha: u32 },
     /// These degrees, with the best or a given ε.
     Minimax { degrees: Vec<u32>, epsilon: Epsilon },
-    /// Coefficients from a file.
+    /// Coefficients from a file, read with the text form.
     File(CoefficientFile),
 }
 
@@ -115,17 +114,6 @@ impl Spec {
             Spec::Exact | Spec::File(_) => None,
             Spec::Paper { alpha } => paper_set(*alpha).map(|set| (set.degrees.to_vec(), Epsilon::Given(set.epsilon))),
             Spec::Minimax { degrees, epsilon } => Some((degrees.clone(), epsilon.clone())),
-        }
-    }
-
-    /// The same, with the digest of the file that `sign` comes from: what tells it apart in a table of results.
-    #[must_use]
-    pub fn pinned(&self, sign: &Sign) -> Spec {
-        match self {
-            Spec::File(file) => {
-                Spec::File(CoefficientFile { digest: sign.digest().map(str::to_owned), ..file.clone() })
-            }
-            other => other.clone(),
         }
     }
 }

@@ -11,7 +11,8 @@ use crate::evaluation::{Configuration, Plan, Ranges, RangesError};
 /// One configuration.
 #[derive(Debug, Args)]
 pub(super) struct ConfigurationOptions {
-    /// What stands in for ReLU: exact, paper:4 to paper:14, minimax:D,D,… or minimax:D,D,…@EPSILON
+    /// What stands in for ReLU: exact, paper:4 to paper:14, minimax:D,D,…, minimax:D,D,…@EPSILON,
+    /// file:COEFFS.json or file:LIST.txt@D,D,…
     #[arg(long, value_name = "SPEC", default_value = "paper:14")]
     pub relu: Spec,
     /// What stands in for max-pooling, in the same form [default: what stands in for ReLU]
