@@ -1,6 +1,5 @@
 //! How a command fails: one line and an exit code.
 
-use crate::activation::SpecError;
 use crate::minimax::DesignError;
 use crate::report::ResultsError;
 
@@ -12,8 +11,6 @@ pub enum Failure {
     Usage(String),
     #[error("{0}")]
     Design(#[from] DesignError),
-    #[error(transparent)]
-    Activation(#[from] SpecError),
     #[error(transparent)]
     Results(#[from] ResultsError),
     #[error("a result cannot be written: {0}")]
