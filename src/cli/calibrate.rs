@@ -27,13 +27,13 @@ pub struct Arguments {
     #[command(flatten)]
     preparation: PreparationOptions,
     /// Widen every range by this share of it: 0.1 for a tenth
-    #[arg(long, value_name = "F", default_value_t = 0.0, value_parser = share)]
+    #[arg(long, value_name = "F", default_value_t = 0.0, value_parser = share, allow_negative_numbers = true)]
     margin: f64,
     /// Round every range up to a multiple of STEP
-    #[arg(long, value_name = "STEP", value_parser = step)]
+    #[arg(long, value_name = "STEP", value_parser = step, allow_negative_numbers = true)]
     round_up: Option<f64>,
     /// Let ranges hold this share of the values instead of all, before the margin
-    #[arg(long, value_name = "Q", default_value_t = 1.0, value_parser = quantile)]
+    #[arg(long, value_name = "Q", default_value_t = 1.0, value_parser = quantile, allow_negative_numbers = true)]
     quantile: f64,
     /// Count the values above each of these candidate ranges
     #[arg(long, value_name = "B,…", value_delimiter = ',', default_values_t = [2.0, 4.0, 8.0, 16.0, 32.0, 64.0])]
