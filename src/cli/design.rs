@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::plot::{PlotFile, plot_file};
 use super::{Failure, print};
 use crate::activation::{
     Clenshaw, Coefficients, Sign, Spec, parse_degrees, parse_epsilon, plain_list, relu_error_f32, relu_error_f64,
 };
 use crate::minimax::{Composite, DEFAULT_BITS, DesignError, Epsilon, cost, decimal, to_f64};
-use crate::report::{Align, snippet, table};
+use crate::report::{Align, composition, snippet, table};
 
 /// Design the composition of minimax polynomials that approximates sign, and with it ReLU and max
 #[derive(Debug, Args)]
@@ -33,13 +34,17 @@ pub struct Arguments {
     /// Write to FILE instead of stdout
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Draw the errors of the stages, the sign and the ReLU into FILE.svg or FILE.png
+    #[arg(long, value_name = "FILE", value_parser = plot_file)]
+    plot: Option<PlotFile>,
 }
 
 const EXAMPLES: &str = "Examples:
   polyact design --degrees 15,27,29
   polyact design --alpha 14 --format json --out alpha14.json
   polyact design --degrees 7,15,27 --epsilon 0.004 --format csv
-  polyact design --alpha 14 --format lattigo --out sign.go";
+  polyact design --alpha 14 --format lattigo --out sign.go
+  polyact design --alpha 14 --plot alpha14.svg";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
@@ -76,6 +81,7 @@ fn alpha(text: &str) -> Result<u32, String> {
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let out = arguments.out.as_deref();
     // Before the work, so that a bad path fails at once.
+    arguments.plot.as_ref().map_or(Ok(()), PlotFile::create)?;
     let file_error = |source| Failure::File { flag: "--out", path: format!("{:?}", arguments.out), source };
     if let Some(path) = out {
         std::fs::OpenOptions::new().append(true).create(true).open(path).map_err(file_error)?;
@@ -89,6 +95,9 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         DesignError::Bits(_) => Failure::Usage(format!("--precision: {error}")),
         other => other.into(),
     })?;
+    if let Some(file) = &arguments.plot {
+        file.write(&composition::figure(&composite, arguments.alpha))?;
+    }
     let text = match arguments.format {
         Format::Table => for_people(&composite),
         Format::Json => serde_json::to_string_pretty(&Coefficients::of(&composite))? + "\n",
@@ -135,13 +144,14 @@ fn for_people(composite: &Composite) -> String {
     let relu_error = to_f64(&composite.relu_error);
     table(&header, rows)
         + &format!(
-            "\nepsilon     {:e}\nsign error  {}  for epsilon <= |x| <= 1\nReLU error  {}  on [-1,1], 2^{:.3}\n  in f64    \
-             {:.7e}  monomials, Horner's scheme\n  in f32    {:.7e}  Chebyshev series, Clenshaw's recurrence\nReLU cost   \
-             depth {}, non-scalar multiplications {}\n",
+            "\nepsilon     {:e}\nsign error  {}  for epsilon <= |x| <= 1\nReLU error  {}  on [-1,1], 2^{:.3}\n            \
+             {}\n  in f64    {:.7e}  monomials, Horner's scheme\n  in f32    {:.7e}  Chebyshev series, Clenshaw's \
+             recurrence\nReLU cost   depth {}, non-scalar multiplications {}\n",
             composite.epsilon,
             decimal(&composite.sign_error(), 8),
             decimal(&composite.relu_error, 8),
             relu_error.log2(),
+            composition::sparkline(composite),
             relu_error_f64(&Sign::of(composite)),
             relu_error_f32(&Clenshaw::of(composite)),
             relu.depth,

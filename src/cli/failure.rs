@@ -2,6 +2,7 @@
 
 use crate::minimax::DesignError;
 use crate::report::ResultsError;
+use crate::report::plot::PlotError;
 
 /// What ends a command early.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +14,8 @@ pub enum Failure {
     Design(#[from] DesignError),
     #[error(transparent)]
     Results(#[from] ResultsError),
+    #[error("--plot: {0}")]
+    Plot(#[from] PlotError),
     #[error("a result cannot be written: {0}")]
     Output(#[from] std::io::Error),
     #[error("{flag} {path}: {source}")]

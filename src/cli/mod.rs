@@ -12,6 +12,7 @@ mod failure;
 mod inspect;
 #[cfg(feature = "libtorch")]
 mod options;
+mod plot;
 #[cfg(feature = "libtorch")]
 mod reproduce;
 #[cfg(feature = "libtorch")]

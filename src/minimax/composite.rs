@@ -35,6 +35,13 @@ pub struct Stage {
     pub minimax: Minimax,
 }
 
+impl Stage {
+    /// p_i(x).
+    pub fn value(&self, x: &Real) -> Real {
+        odd(&self.minimax.coefficients, x)
+    }
+}
+
 /// A designed composition.
 #[derive(Debug, Clone)]
 pub struct Composite {
@@ -162,7 +169,7 @@ impl Composite {
 
     /// p(x) for |x| ≤ 1.
     pub fn sign(&self, x: &Real) -> Real {
-        self.stages.iter().fold(x.clone(), |y, stage| odd(&stage.minimax.coefficients, &y))
+        self.stages.iter().fold(x.clone(), |y, stage| stage.value(&y))
     }
 
     /// The cost of the approximate sign.

@@ -11,5 +11,5 @@ mod remez;
 
 pub use composite::{Composite, DEFAULT_BITS, DesignError, Epsilon, MAX_DEGREE, MAX_STAGES, Stage, check_degrees};
 pub use paper::{ALPHAS, PaperSet, paper_set};
-pub use real::{Real, decimal, exact_decimal, to_f64};
+pub use real::{Real, decimal, exact_decimal, real, to_f64};
 pub use remez::{Minimax, RemezError};

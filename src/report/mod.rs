@@ -1,5 +1,7 @@
-//! Results as people and programs read them: CSV rows, aligned tables, source code.
+//! Results as people and programs read them: CSV rows, aligned tables, figures, source code.
 
+pub mod composition;
+pub mod plot;
 mod results;
 pub mod snippet;
 mod table;

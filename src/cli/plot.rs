@@ -1,0 +1,37 @@
+//! `--plot FILE`: a figure, stored as the file's extension says.
+
+use std::path::PathBuf;
+
+use super::Failure;
+use crate::report::plot::{Figure, Format};
+
+/// A file that a figure will be written to.
+#[derive(Debug, Clone)]
+pub(super) struct PlotFile {
+    path: PathBuf,
+    format: Format,
+}
+
+/// The value of `--plot`.
+pub(super) fn plot_file(text: &str) -> Result<PlotFile, String> {
+    let path = PathBuf::from(text);
+    let format = Format::of(&path).map_err(|error| error.to_string())?;
+    Ok(PlotFile { path, format })
+}
+
+impl PlotFile {
+    /// Make sure that the file can be written, before there is anything to write; what it has stays.
+    pub(super) fn create(&self) -> Result<(), Failure> {
+        std::fs::OpenOptions::new().append(true).create(true).open(&self.path).map_err(|e| self.error(e))?;
+        Ok(())
+    }
+
+    /// Write `figure`.
+    pub(super) fn write(&self, figure: &Figure) -> Result<(), Failure> {
+        std::fs::write(&self.path, figure.render(self.format)?).map_err(|error| self.error(error))
+    }
+
+    fn error(&self, source: std::io::Error) -> Failure {
+        Failure::File { flag: "--plot", path: self.path.display().to_string(), source }
+    }
+}

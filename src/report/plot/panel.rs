@@ -1,0 +1,287 @@
+//! One pair of axes: title, legend, curves and marks.
+
+use std::fmt::Write;
+
+use super::scale::Scale;
+use super::text::Label;
+
+/// What is drawn for a curve: colour, dashes and marker each tell curves apart alone, so that grey prints stay legible.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    pub color: &'static str,
+    /// SVG's stroke-dasharray; empty for a whole line.
+    pub dashes: &'static str,
+    /// Points.
+    pub width: f64,
+}
+
+/// The colours of Okabe and Ito, which colour-blind people tell apart (Color Universal Design, 2008), the darker first;
+/// their yellow is too light for lines.
+const COLORS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9"];
+const DASHES: [&str; 5] = ["", "5 1.6", "1.6 1.6", "5 1.6 1.2 1.6", "9 2"];
+
+impl Style {
+    /// The style of the curve with this number.
+    pub fn of(index: usize) -> Style {
+        Style { color: COLORS[index % COLORS.len()], dashes: DASHES[index % DASHES.len()], width: 1.1 }
+    }
+
+    /// Of a bound or another line to compare with.
+    pub fn reference(index: usize) -> Style {
+        Style { color: "#444444", dashes: ["3 2", "1 1.4"][index % 2], width: 0.8 }
+    }
+}
+
+/// The shape at a point.
+#[derive(Debug, Clone, Copy)]
+pub struct Marker {
+    shape: usize,
+    /// Only the outline.
+    pub hollow: bool,
+}
+
+/// SVG paths around (0, 0), of about equal area.
+const SHAPES: [&str; 7] = [
+    "M2.1 0a2.1 2.1 0 1 0 -4.2 0a2.1 2.1 0 1 0 4.2 0z",
+    "M-1.9 -1.9h3.8v3.8h-3.8z",
+    "M0 -2.5l2.4 4.3h-4.8z",
+    "M0 -2.7l2.7 2.7l-2.7 2.7l-2.7 -2.7z",
+    "M0 2.5l2.4 -4.3h-4.8z",
+    "M-.8 -2.4h1.6v1.6h1.6v1.6h-1.6v1.6h-1.6v-1.6h-1.6v-1.6h1.6z",
+    "M0 -2.7l.8 1.7l1.8 .2l-1.3 1.3l.3 1.9l-1.6 -.9l-1.6 .9l.3 -1.9l-1.3 -1.3l1.8 -.2z",
+];
+
+impl Marker {
+    /// The marker of the curve with this number.
+    pub fn of(index: usize) -> Marker {
+        Marker { shape: index % SHAPES.len(), hollow: false }
+    }
+}
+
+/// Points joined by a line, marked, or both.
+#[derive(Debug, Clone)]
+pub struct Curve {
+    /// What the legend says; none for a curve that needs no word.
+    pub name: Option<Label>,
+    /// Values. A point that is not finite interrupts the line.
+    pub points: Vec<(f64, f64)>,
+    pub style: Style,
+    pub line: bool,
+    pub marker: Option<Marker>,
+}
+
+impl Curve {
+    /// A line without markers.
+    pub fn line(name: impl Into<Label>, style: Style, points: Vec<(f64, f64)>) -> Curve {
+        Curve { name: Some(name.into()), points, style, line: true, marker: None }
+    }
+
+    /// Markers without a line.
+    pub fn marks(name: impl Into<Label>, style: Style, marker: Marker, points: Vec<(f64, f64)>) -> Curve {
+        Curve { name: Some(name.into()), points, style, line: false, marker: Some(marker) }
+    }
+}
+
+/// What an axis says and how it is scaled; it covers the values of the curves.
+#[derive(Debug, Clone)]
+pub struct Axis {
+    /// The quantity, with its unit.
+    pub label: Label,
+    pub scale: Scale,
+    /// Free space at both ends, as a part of the axis.
+    pub margin: f64,
+}
+
+/// One pair of axes with what is drawn between them.
+#[derive(Debug, Clone)]
+pub struct Panel {
+    pub title: Label,
+    pub x: Axis,
+    pub y: Axis,
+    /// The later ones lie above the earlier ones.
+    pub curves: Vec<Curve>,
+}
+
+const TITLE_SIZE: f64 = 8.0;
+const TEXT_SIZE: f64 = 7.0;
+const LINE_HEIGHT: f64 = 10.0;
+/// From the axes to the numbers at the ticks, and from these to the axis's label.
+const GAP: f64 = 3.5;
+/// The length of the line in a legend, and the space between two entries.
+const KEY: f64 = 17.0;
+const KEY_GAP: f64 = 8.0;
+const INK: &str = "#222222";
+
+/// From the lowest to the highest place of the curves, with the margins.
+struct Extent {
+    low: f64,
+    high: f64,
+}
+
+impl Extent {
+    fn of(axis: &Axis, values: impl Iterator<Item = f64>) -> Extent {
+        let places = values.filter(|value| value.is_finite()).map(|value| axis.scale.place(value));
+        let (low, high) = places.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p), h.max(p)));
+        let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
+        // A single value stands in the middle of an axis of its size.
+        let widened = if high - low > 1e-12 * high.abs() { 0.0 } else { 0.5 * high.abs().max(1.0) };
+        let margin = axis.margin * (high - low);
+        Extent { low: low - widened - margin, high: high + widened + margin }
+    }
+
+    fn part(&self, axis: &Axis, value: f64) -> f64 {
+        (axis.scale.place(value) - self.low) / (self.high - self.low)
+    }
+
+    fn ticks(&self, axis: &Axis, count: usize) -> Vec<(f64, Label)> {
+        axis.scale.ticks(axis.scale.value(self.low), axis.scale.value(self.high), count)
+    }
+}
+
+impl Panel {
+    fn extents(&self) -> (Extent, Extent) {
+        let points =
+            || self.curves.iter().flat_map(|curve| &curve.points).filter(|(x, y)| x.is_finite() && y.is_finite());
+        (Extent::of(&self.x, points().map(|p| p.0)), Extent::of(&self.y, points().map(|p| p.1)))
+    }
+
+    fn y_ticks(&self, height: f64) -> Vec<(f64, Label)> {
+        self.extents().1.ticks(&self.y, (height / 16.0) as usize)
+    }
+
+    /// The space that numbers and label of the y axis take left of axes of this height.
+    pub(super) fn left(&self, height: f64) -> f64 {
+        let widest = self.y_ticks(height).iter().map(|(_, label)| label.width(TEXT_SIZE)).fold(0.0, f64::max);
+        LINE_HEIGHT + GAP + widest + GAP
+    }
+
+    /// The space that numbers and label of the x axis take below the axes.
+    pub(super) const BELOW: f64 = 2.0 * LINE_HEIGHT + GAP;
+
+    /// The space that title and legend take above axes of this width. The legend stands there, not among the curves,
+    /// so that it can never hide one.
+    pub(super) fn above(&self, width: f64) -> f64 {
+        LINE_HEIGHT * (1.0 + self.legend(width).len() as f64) + GAP
+    }
+
+    /// The entries of the legend, in lines no wider than `width` where that is possible.
+    fn legend(&self, width: f64) -> Vec<Vec<(&Curve, &Label)>> {
+        let mut lines: Vec<Vec<(&Curve, &Label)>> = Vec::new();
+        let mut used = f64::INFINITY;
+        for entry in self.curves.iter().filter_map(|curve| Some((curve, curve.name.as_ref()?))) {
+            let wide = key_width(entry.0) + entry.1.width(TEXT_SIZE) + KEY_GAP;
+            if used + wide - KEY_GAP > width {
+                lines.push(Vec::new());
+                used = 0.0;
+            }
+            used += wide;
+            lines.last_mut().into_iter().for_each(|line| line.push(entry));
+        }
+        lines
+    }
+
+    /// SVG of the panel, with `letter` before its title. The title's line begins `above` points over the upper left corner
+    /// of the axes at (`left`, `top`).
+    pub(super) fn draw(
+        &self,
+        letter: char,
+        above: f64,
+        (left, top): (f64, f64),
+        (width, height): (f64, f64),
+    ) -> String {
+        let (horizontal, vertical) = self.extents();
+        let x = |value: f64| left + width * horizontal.part(&self.x, value);
+        let y = |value: f64| top + height * (1.0 - vertical.part(&self.y, value));
+        let mut svg = String::new();
+
+        let (bottom, right) = (top + height, left + width);
+        for (value, label) in horizontal.ticks(&self.x, (width / 30.0).min(7.0) as usize) {
+            let at = x(value);
+            let _ = write!(svg, r##"<path d="M{at:.2} {top:.2}V{bottom:.2}" stroke="#dddddd" stroke-width=".5"/>"##);
+            svg += &text(&label, TEXT_SIZE, at - label.width(TEXT_SIZE) / 2.0, bottom + LINE_HEIGHT);
+        }
+        for (value, label) in self.y_ticks(height) {
+            let at = y(value);
+            let _ = write!(svg, r##"<path d="M{left:.2} {at:.2}H{right:.2}" stroke="#dddddd" stroke-width=".5"/>"##);
+            svg += &text(&label, TEXT_SIZE, left - GAP - label.width(TEXT_SIZE), at + 0.36 * TEXT_SIZE);
+        }
+        for curve in &self.curves {
+            svg += &curve.draw(&x, &y);
+        }
+        let _ = write!(
+            svg,
+            r#"<path d="M{left:.2} {top:.2}V{bottom:.2}H{right:.2}" fill="none" stroke="{INK}" stroke-width=".8"/>"#
+        );
+
+        let middle = left + (width - self.x.label.width(TEXT_SIZE)) / 2.0;
+        svg += &text(&self.x.label, TEXT_SIZE, middle, bottom + 2.0 * LINE_HEIGHT + 1.0);
+        let (at, turned) = (left - self.left(height) + TEXT_SIZE, top + (height + self.y.label.width(TEXT_SIZE)) / 2.0);
+        let label = text(&self.y.label, TEXT_SIZE, 0.0, 0.0);
+        let _ = write!(svg, r#"<g transform="translate({at:.2} {turned:.2}) rotate(-90)">{label}</g>"#);
+
+        let mut line = top - above + TITLE_SIZE;
+        let letter = Label::plain(&format!("({letter})  "));
+        svg += &text(&letter, TITLE_SIZE, left, line);
+        svg += &text(&self.title.clone().bold(), TITLE_SIZE, left + letter.width(TITLE_SIZE), line);
+        for entries in self.legend(width) {
+            line += LINE_HEIGHT;
+            let mut at = left;
+            for (curve, name) in entries {
+                let key = key_width(curve);
+                svg += &curve.key(at, line - 0.36 * TEXT_SIZE);
+                svg += &text(name, TEXT_SIZE, at + key, line);
+                at += key + name.width(TEXT_SIZE) + KEY_GAP;
+            }
+        }
+        svg
+    }
+}
+
+impl Curve {
+    fn draw(&self, x: &dyn Fn(f64) -> f64, y: &dyn Fn(f64) -> f64) -> String {
+        let (mut path, mut marks, mut pen_down) = (String::new(), String::new(), false);
+        for &(a, b) in &self.points {
+            let there = a.is_finite() && b.is_finite();
+            if there {
+                let _ = write!(path, "{}{:.2} {:.2}", if pen_down { 'L' } else { 'M' }, x(a), y(b));
+                if let Some(marker) = self.marker {
+                    marks += &self.mark(marker, "mark", x(a), y(b));
+                }
+            }
+            pen_down = there;
+        }
+        if self.line { self.stroke(&path) + &marks } else { marks }
+    }
+
+    fn stroke(&self, path: &str) -> String {
+        let Style { color, dashes, width } = self.style;
+        let dashes = if dashes.is_empty() { String::new() } else { format!(r#" stroke-dasharray="{dashes}""#) };
+        format!(
+            r#"<path d="{path}" fill="none" stroke="{color}" stroke-width="{width}" stroke-linejoin="round"{dashes}/>"#
+        )
+    }
+
+    fn mark(&self, marker: Marker, class: &str, x: f64, y: f64) -> String {
+        let (path, color) = (SHAPES[marker.shape], self.style.color);
+        let fill = if marker.hollow { "#ffffff" } else { color };
+        format!(
+            r#"<path class="{class}" transform="translate({x:.2} {y:.2})" d="{path}" fill="{fill}" stroke="{color}" stroke-width=".7"/>"#
+        )
+    }
+
+    /// The sample of line and marker in a legend, from (`x`, `y`) to the right.
+    fn key(&self, x: f64, y: f64) -> String {
+        let wide = key_width(self) - GAP;
+        let line = if self.line { self.stroke(&format!("M{x:.2} {y:.2}h{wide:.2}")) } else { String::new() };
+        line + &self.marker.map(|marker| self.mark(marker, "key", x + wide / 2.0, y)).unwrap_or_default()
+    }
+}
+
+fn key_width(curve: &Curve) -> f64 {
+    if curve.line { KEY + GAP } else { 6.0 + GAP }
+}
+
+fn text(label: &Label, size: f64, x: f64, y: f64) -> String {
+    let (outlines, said) = (label.outlines(size), super::escape(&label.text()));
+    format!(r#"<g role="img" aria-label="{said}" fill="{INK}" transform="translate({x:.2} {y:.2})">{outlines}</g>"#)
+}
