@@ -1,8 +1,8 @@
 //! How a command fails: one line and an exit code.
 
 use crate::minimax::DesignError;
-use crate::report::ResultsError;
 use crate::report::plot::PlotError;
+use crate::report::{MergeError, ReadError, ResultsError};
 
 /// What ends a command early.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,10 @@ pub enum Failure {
     Design(#[from] DesignError),
     #[error(transparent)]
     Results(#[from] ResultsError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("--merge: {0}")]
+    Merge(#[from] MergeError),
     #[error("--plot: {0}")]
     Plot(#[from] PlotError),
     #[error("a result cannot be written: {0}")]

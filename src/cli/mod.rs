@@ -13,6 +13,7 @@ mod inspect;
 #[cfg(feature = "libtorch")]
 mod options;
 mod plot;
+mod report;
 #[cfg(feature = "libtorch")]
 mod reproduce;
 #[cfg(feature = "libtorch")]
@@ -50,6 +51,7 @@ enum Command {
     Sweep(Box<sweep::Arguments>),
     #[cfg(feature = "libtorch")]
     Reproduce(Box<reproduce::Arguments>),
+    Report(report::Arguments),
     /// Print the completions of a shell: `polyact completions bash > /etc/bash_completion.d/polyact`
     Completions {
         shell: clap_complete::Shell,
@@ -73,6 +75,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Sweep(arguments) => sweep::run(*arguments),
         #[cfg(feature = "libtorch")]
         Command::Reproduce(arguments) => reproduce::run(*arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut <Cli as clap::CommandFactory>::command(), "polyact", &mut script);

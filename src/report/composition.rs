@@ -7,9 +7,7 @@ use super::plot::{Axis, Curve, Figure, Label, Marker, Panel, Scale, Style, numbe
 use crate::minimax::{Composite, Real, Stage, decimal, real, to_f64};
 
 /// Places along an axis for which a curve is evaluated: columns narrower than its line.
-const COLUMNS: usize = 300;
-/// Stages in a row of the figure.
-const STAGES_A_ROW: usize = 3;
+const COLUMNS: usize = 400;
 
 /// The figure of `composite`: for each stage 1 − p_i(x) over its interval with its extrema and ±τ_i; the composition
 /// around ε; and the error of the ReLU on [−1, 1] with its bound, and 2^−α where `alpha` says which α it is meant for.
@@ -17,17 +15,15 @@ pub fn figure(composite: &Composite, alpha: Option<u32>) -> Figure {
     let mut panels: Vec<Panel> =
         composite.stages.iter().enumerate().map(|(i, stage)| stage_panel(i + 1, stage)).collect();
     let last = vec![sign_panel(composite), relu_panel(composite, alpha)];
-    let rows = if panels.len() == 1 {
-        panels.extend(last);
-        vec![panels]
-    } else {
-        // The rows differ by one panel at most.
-        let (count, rows) = (panels.len(), panels.len().div_ceil(STAGES_A_ROW));
-        let row = |i: usize| panels[i * count / rows..(i + 1) * count / rows].to_vec();
-        (0..rows).map(row).chain([last]).collect()
-    };
     let degrees: Vec<String> = composite.degrees().iter().map(u32::to_string).collect();
-    Figure { title: format!("Composition of minimax polynomials of degrees {}", degrees.join(", ")), rows }
+    let title = format!("Composition of minimax polynomials of degrees {}", degrees.join(", "));
+    if panels.len() == 1 {
+        panels.extend(last);
+        return Figure::of(&title, &panels);
+    }
+    let mut figure = Figure::of(&title, &panels);
+    figure.rows.push(last);
+    figure
 }
 
 /// |r(x) − ReLU(x)| over [−1, 1] in blocks, the highest for the worst error; each stands for the largest error in its
@@ -149,7 +145,7 @@ fn bounds(low: f64, high: f64, size: f64) -> Vec<(f64, f64)> {
 
 fn sign_panel(composite: &Composite) -> Panel {
     let low = power_below(0.05 / slope(composite));
-    let places = (0..=COLUMNS).map(|i| low.powf(1.0 - i as f64 / COLUMNS as f64));
+    let places = (0..=2 * COLUMNS).map(|i| low.powf(1.0 - i as f64 / (2 * COLUMNS) as f64));
     let mut steps: Vec<Vec<(f64, f64)>> = vec![Vec::new(); composite.stages.len()];
     for x in places {
         let mut value = exact(composite, x);

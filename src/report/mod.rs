@@ -1,12 +1,26 @@
-//! Results as people and programs read them: CSV rows, aligned tables, figures, source code.
+//! Results as people and programs read them: CSV rows, tables, figures, a page, source code.
 
+mod accuracy;
+mod comparison;
 pub mod composition;
+mod merge;
+mod page;
 pub mod plot;
+mod reader;
 mod results;
+#[cfg(test)]
+mod samples;
 pub mod snippet;
 mod table;
+mod tables;
 mod whole;
 
+pub use accuracy::{View, figure};
+pub use comparison::{Block, Comparison, Line, Model, Run};
+pub use merge::{MergeError, merge};
+pub use page::html;
+pub use reader::{ReadError, SavedResults, SavedRow, read};
 pub use results::{COLUMNS, Results, ResultsError, Row};
 pub use table::{Align, table};
+pub use tables::{latex, markdown};
 pub use whole::write_whole;

@@ -14,7 +14,7 @@ use std::path::Path;
 use resvg::tiny_skia::{Color, Pixmap, Transform};
 use resvg::usvg;
 
-pub use panel::{Axis, Curve, Marker, Panel, Style};
+pub use panel::{Axis, Curve, Join, Marker, Panel, Style};
 pub use scale::{Scale, number};
 pub use text::Label;
 
@@ -68,7 +68,17 @@ impl Format {
     }
 }
 
+/// Panels in a row at most.
+const PANELS_A_ROW: usize = 3;
+
 impl Figure {
+    /// The panels in rows that differ by one panel at most.
+    pub fn of(title: &str, panels: &[Panel]) -> Figure {
+        let (count, rows) = (panels.len(), panels.len().div_ceil(PANELS_A_ROW));
+        let row = |i: usize| panels[i * count / rows..(i + 1) * count / rows].to_vec();
+        Figure { title: title.to_owned(), rows: (0..rows).map(row).collect() }
+    }
+
     /// The content of a file of this format. A PNG has 300 dots per inch: it is 2150 pixels wide.
     ///
     /// # Errors

@@ -36,8 +36,7 @@ impl Style {
 #[derive(Debug, Clone, Copy)]
 pub struct Marker {
     shape: usize,
-    /// Only the outline.
-    pub hollow: bool,
+    hollow: bool,
 }
 
 /// SVG paths around (0, 0), of about equal area.
@@ -52,10 +51,24 @@ const SHAPES: [&str; 7] = [
 ];
 
 impl Marker {
-    /// The marker of the curve with this number.
+    /// The marker of the curve with this number; hollow where the shapes come a second time.
     pub fn of(index: usize) -> Marker {
-        Marker { shape: index % SHAPES.len(), hollow: false }
+        Marker { shape: index % SHAPES.len(), hollow: (index / SHAPES.len()) % 2 == 1 }
     }
+
+    /// Only the outline of this marker.
+    pub fn hollow(self) -> Marker {
+        Marker { hollow: true, ..self }
+    }
+}
+
+/// How points are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Join {
+    Not,
+    Straight,
+    /// A value holds until the next point.
+    Stairs,
 }
 
 /// Points joined by a line, marked, or both.
@@ -66,19 +79,19 @@ pub struct Curve {
     /// Values. A point that is not finite interrupts the line.
     pub points: Vec<(f64, f64)>,
     pub style: Style,
-    pub line: bool,
+    pub join: Join,
     pub marker: Option<Marker>,
 }
 
 impl Curve {
     /// A line without markers.
     pub fn line(name: impl Into<Label>, style: Style, points: Vec<(f64, f64)>) -> Curve {
-        Curve { name: Some(name.into()), points, style, line: true, marker: None }
+        Curve { name: Some(name.into()), points, style, join: Join::Straight, marker: None }
     }
 
     /// Markers without a line.
     pub fn marks(name: impl Into<Label>, style: Style, marker: Marker, points: Vec<(f64, f64)>) -> Curve {
-        Curve { name: Some(name.into()), points, style, line: false, marker: Some(marker) }
+        Curve { name: Some(name.into()), points, style, join: Join::Not, marker: Some(marker) }
     }
 }
 
@@ -195,7 +208,7 @@ impl Panel {
         let mut svg = String::new();
 
         let (bottom, right) = (top + height, left + width);
-        for (value, label) in horizontal.ticks(&self.x, (width / 30.0).min(7.0) as usize) {
+        for (value, label) in horizontal.ticks(&self.x, (width / 20.0).min(7.0) as usize) {
             let at = x(value);
             let _ = write!(svg, r##"<path d="M{at:.2} {top:.2}V{bottom:.2}" stroke="#dddddd" stroke-width=".5"/>"##);
             svg += &text(&label, TEXT_SIZE, at - label.width(TEXT_SIZE) / 2.0, bottom + LINE_HEIGHT);
@@ -213,24 +226,29 @@ impl Panel {
             r#"<path d="M{left:.2} {top:.2}V{bottom:.2}H{right:.2}" fill="none" stroke="{INK}" stroke-width=".8"/>"#
         );
 
-        let middle = left + (width - self.x.label.width(TEXT_SIZE)) / 2.0;
-        svg += &text(&self.x.label, TEXT_SIZE, middle, bottom + 2.0 * LINE_HEIGHT + 1.0);
-        let (at, turned) = (left - self.left(height) + TEXT_SIZE, top + (height + self.y.label.width(TEXT_SIZE)) / 2.0);
-        let label = text(&self.y.label, TEXT_SIZE, 0.0, 0.0);
+        // What is too long gets smaller, so that panels beside each other never overlap.
+        let size = fitting(&self.x.label, TEXT_SIZE, width);
+        let middle = left + (width - self.x.label.width(size)) / 2.0;
+        svg += &text(&self.x.label, size, middle, bottom + 2.0 * LINE_HEIGHT + 1.0);
+        let size = fitting(&self.y.label, TEXT_SIZE, height + LINE_HEIGHT);
+        let (at, turned) = (left - self.left(height) + TEXT_SIZE, top + (height + self.y.label.width(size)) / 2.0);
+        let label = text(&self.y.label, size, 0.0, 0.0);
         let _ = write!(svg, r#"<g transform="translate({at:.2} {turned:.2}) rotate(-90)">{label}</g>"#);
 
         let mut line = top - above + TITLE_SIZE;
-        let letter = Label::plain(&format!("({letter})  "));
+        let (letter, title) = (Label::plain(&format!("({letter})  ")), self.title.clone().bold());
+        let indent = letter.width(TITLE_SIZE);
         svg += &text(&letter, TITLE_SIZE, left, line);
-        svg += &text(&self.title.clone().bold(), TITLE_SIZE, left + letter.width(TITLE_SIZE), line);
+        svg += &text(&title, fitting(&title, TITLE_SIZE, width - indent), left + indent, line);
         for entries in self.legend(width) {
             line += LINE_HEIGHT;
             let mut at = left;
             for (curve, name) in entries {
                 let key = key_width(curve);
+                let size = fitting(name, TEXT_SIZE, width - key);
                 svg += &curve.key(at, line - 0.36 * TEXT_SIZE);
-                svg += &text(name, TEXT_SIZE, at + key, line);
-                at += key + name.width(TEXT_SIZE) + KEY_GAP;
+                svg += &text(name, size, at + key, line);
+                at += key + name.width(size) + KEY_GAP;
             }
         }
         svg
@@ -243,14 +261,19 @@ impl Curve {
         for &(a, b) in &self.points {
             let there = a.is_finite() && b.is_finite();
             if there {
-                let _ = write!(path, "{}{:.2} {:.2}", if pen_down { 'L' } else { 'M' }, x(a), y(b));
+                let (x, y) = (x(a), y(b));
+                let _ = match (pen_down, self.join) {
+                    (false, _) => write!(path, "M{x:.2} {y:.2}"),
+                    (true, Join::Stairs) => write!(path, "H{x:.2}V{y:.2}"),
+                    (true, _) => write!(path, "L{x:.2} {y:.2}"),
+                };
                 if let Some(marker) = self.marker {
-                    marks += &self.mark(marker, "mark", x(a), y(b));
+                    marks += &self.mark(marker, "mark", x, y);
                 }
             }
             pen_down = there;
         }
-        if self.line { self.stroke(&path) + &marks } else { marks }
+        if self.join != Join::Not { self.stroke(&path) + &marks } else { marks }
     }
 
     fn stroke(&self, path: &str) -> String {
@@ -272,13 +295,19 @@ impl Curve {
     /// The sample of line and marker in a legend, from (`x`, `y`) to the right.
     fn key(&self, x: f64, y: f64) -> String {
         let wide = key_width(self) - GAP;
-        let line = if self.line { self.stroke(&format!("M{x:.2} {y:.2}h{wide:.2}")) } else { String::new() };
+        let line =
+            if self.join != Join::Not { self.stroke(&format!("M{x:.2} {y:.2}h{wide:.2}")) } else { String::new() };
         line + &self.marker.map(|marker| self.mark(marker, "key", x + wide / 2.0, y)).unwrap_or_default()
     }
 }
 
 fn key_width(curve: &Curve) -> f64 {
-    if curve.line { KEY + GAP } else { 6.0 + GAP }
+    if curve.join != Join::Not { KEY + GAP } else { 6.0 + GAP }
+}
+
+/// The size, at most `size`, in which `label` is no wider than `width`.
+fn fitting(label: &Label, size: f64, width: f64) -> f64 {
+    size * (width / label.width(size)).min(1.0)
 }
 
 fn text(label: &Label, size: f64, x: f64, y: f64) -> String {

@@ -38,7 +38,13 @@ impl Scale {
         let slack = 1e-9 * (high - low);
         let mut ticks = match self {
             Scale::Linear => linear(low, high, count),
-            Scale::Log if high / low < 100.0 => linear(low, high, count),
+            Scale::Log if high / low < 1000.0 => {
+                let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
+                let values = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|m| (m * 10f64.powi(power), power)));
+                values
+                    .map(|(value, power)| (value, Label::plain(&number(value, power.min(0).unsigned_abs() as usize))))
+                    .collect()
+            }
             Scale::Log => powers(low, high, count).map(|power| (10f64.powi(power), power_of_ten("", power))).collect(),
             Scale::SymmetricLog(threshold) => {
                 let mut ticks = vec![(0.0, Label::plain("0"))];
@@ -99,9 +105,10 @@ mod tests {
     fn ticks_are_round_numbers_within_the_axis() {
         assert_eq!(labels(Scale::Linear, -1.0, 1.0, 5), ["−1.0", "−0.5", "0.0", "0.5", "1.0"]);
         assert_eq!(labels(Scale::Linear, 3.2, 15.8, 5), ["5", "10", "15"]);
-        assert_eq!(labels(Scale::Log, 0.002, 1.0, 5), ["10−2", "0.1", "1"]);
+        assert_eq!(labels(Scale::Log, 0.0008, 1.0, 5), ["10−3", "10−2", "0.1", "1"]);
         assert_eq!(labels(Scale::Log, 1e-9, 1.0, 4), ["10−9", "10−6", "10−3", "1"]);
-        assert_eq!(labels(Scale::Log, 4.0, 32.0, 4), ["10", "20", "30"]);
+        assert_eq!(labels(Scale::Log, 4.0, 128.0, 4), ["5", "10", "20", "50", "100"]);
+        assert_eq!(labels(Scale::Log, 0.01, 0.1, 4), ["0.01", "0.02", "0.05", "0.1"]);
         assert_eq!(labels(Scale::SymmetricLog(1e-3), -1.0, 1.0, 6), ["−1", "−0.1", "−10−2", "0", "10−2", "0.1", "1"]);
         for count in 1..9 {
             assert!(labels(Scale::Linear, 0.013, 0.98, count).len() <= count + 1);

@@ -1,0 +1,239 @@
+//! The figures of a comparison: accuracy against cost and range, agreement.
+
+use super::comparison::{Comparison, labels, short};
+use super::plot::{Axis, Curve, Figure, Join, Label, Marker, Panel, Scale, Style};
+
+/// A panel of the figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum View {
+    /// Top-1 against the depth of one activation
+    Depth,
+    /// Top-1 against its non-scalar multiplications
+    Mults,
+    /// Top-1 against the range, a line an activation; a panel a model
+    Range,
+    /// Agreement with the exact network against depth
+    Agreement,
+}
+
+/// The runs of one model on one dataset.
+struct Series {
+    label: String,
+    /// Exact top-1 in percent.
+    exact: f64,
+    points: Vec<Point>,
+}
+
+/// One run. What a file leaves empty is no number.
+struct Point {
+    activation: String,
+    depth: f64,
+    mults: f64,
+    range: f64,
+    top1: f64,
+    agreement: f64,
+}
+
+/// Ranges further apart than this are drawn logarithmically.
+const WIDE: f64 = 20.0;
+
+/// The figure with these views. A view of which the runs say nothing is left out, as is [`View::Range`] where no
+/// activation was run with two ranges.
+pub fn figure(comparison: &Comparison, views: &[View]) -> Figure {
+    let series = series(comparison);
+    let panels = views.iter().flat_map(|view| match view {
+        View::Range => series.iter().filter_map(range_panel).collect(),
+        _ => cost_panel(*view, &series).into_iter().collect::<Vec<Panel>>(),
+    });
+    Figure::of("Accuracy of networks with polynomial activations", &panels.collect::<Vec<_>>())
+}
+
+fn series(comparison: &Comparison) -> Vec<Series> {
+    let mut datasets: Vec<(&str, u64, &str)> = Vec::new();
+    for block in &comparison.blocks {
+        let dataset = (block.dataset.as_str(), block.images, block.dataset_sha256.as_str());
+        if !datasets.contains(&dataset) {
+            datasets.push(dataset);
+        }
+    }
+    let details = |&(name, images, sha256): &(&str, u64, &str)| {
+        (name.to_owned(), vec![format!("{images} images"), format!("digest {}", short(sha256))])
+    };
+    let names = labels(&datasets.iter().map(details).collect::<Vec<_>>());
+    let mut list = Vec::new();
+    for (dataset, name) in datasets.iter().zip(names) {
+        for (index, model) in comparison.models.iter().enumerate() {
+            let label = if datasets.len() > 1 { format!("{} on {name}", model.label) } else { model.label.clone() };
+            let mut series = Series { label, exact: f64::NAN, points: Vec::new() };
+            for block in &comparison.blocks {
+                if (block.dataset.as_str(), block.images, block.dataset_sha256.as_str()) != *dataset {
+                    continue;
+                }
+                series.exact = block.exact[index].unwrap_or(series.exact);
+                let number = |value: Option<u32>| value.map_or(f64::NAN, f64::from);
+                series.points.extend(block.lines.iter().filter_map(|line| {
+                    let run = line.runs[index].as_ref()?;
+                    Some(Point {
+                        activation: line.activation.clone(),
+                        depth: number(line.depth),
+                        mults: number(line.mults),
+                        range: block.range.parse().unwrap_or(f64::NAN),
+                        top1: run.top1,
+                        agreement: run.agreement,
+                    })
+                }));
+            }
+            if !series.points.is_empty() {
+                list.push(series);
+            }
+        }
+    }
+    list
+}
+
+fn axis(label: &str, scale: Scale) -> Axis {
+    Axis { label: label.into(), scale, margin: 0.04 }
+}
+
+/// A horizontal line over the width of `points`, for the exact network.
+fn exact_line(name: Option<Label>, color: &'static str, exact: f64, points: &[(f64, f64)]) -> Curve {
+    let ends = points.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p.0), h.max(p.0)));
+    let style = Style { color, ..Style::reference(1) };
+    Curve { name, ..Curve::line("", style, vec![(ends.0, exact), (ends.1, exact)]) }
+}
+
+/// What runs reach for a cost: those on the Pareto front joined by its stairs, the others as hollow marks.
+fn cost_panel(view: View, series: &[Series]) -> Option<Panel> {
+    let (title, x, y) = match view {
+        View::Mults => ("Top-1 by multiplications", "non-scalar multiplications of an activation", "top-1 in %"),
+        View::Agreement => ("Agreement by depth", "levels of an activation", "agreement with exact in %"),
+        View::Depth | View::Range => ("Top-1 by depth", "levels of an activation", "top-1 in %"),
+    };
+    let place = |point: &Point| match view {
+        View::Mults => (point.mults, point.top1),
+        View::Agreement => (point.depth, point.agreement),
+        View::Depth | View::Range => (point.depth, point.top1),
+    };
+    let (mut behind, mut curves) = (Vec::new(), Vec::new());
+    for (i, series) in series.iter().enumerate() {
+        let points: Vec<(f64, f64)> = series.points.iter().map(place).filter(|(cost, _)| cost.is_finite()).collect();
+        if points.is_empty() {
+            continue;
+        }
+        let (style, marker) = (Style::of(i), Marker::of(i));
+        if view != View::Agreement {
+            let name = behind.is_empty().then(|| Label::plain("exact"));
+            behind.push(exact_line(name, style.color, series.exact, &points));
+        }
+        let front = pareto(&points);
+        let others = points.into_iter().filter(|point| !front.contains(point)).collect();
+        behind.push(Curve { name: None, ..Curve::marks("", style, marker.hollow(), others) });
+        let name = series.label.as_str();
+        curves.push(Curve { marker: Some(marker), join: Join::Stairs, ..Curve::line(name, style, front) });
+    }
+    if behind.iter().any(|curve| curve.marker.is_some() && !curve.points.is_empty()) {
+        let grey = Style::reference(0);
+        curves.push(Curve::marks("behind the Pareto front", grey, Marker::of(0).hollow(), Vec::new()));
+    }
+    behind.extend(curves);
+    let (x, y) = (axis(x, Scale::Linear), axis(y, Scale::Linear));
+    (!behind.is_empty()).then(|| Panel { title: title.into(), x, y, curves: behind })
+}
+
+/// The points (cost, gain) that no other beats in one without losing in the other, by cost.
+fn pareto(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut sorted = points.to_vec();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
+    let mut front: Vec<(f64, f64)> = Vec::new();
+    for point in sorted {
+        if front.last().is_none_or(|last| point.1 > last.1) {
+            front.push(point);
+        }
+    }
+    front
+}
+
+/// Top-1 of a model against the range, a line for each activation that was run with several.
+fn range_panel(series: &Series) -> Option<Panel> {
+    let mut activations: Vec<&str> = Vec::new();
+    for point in &series.points {
+        if !activations.contains(&point.activation.as_str()) {
+            activations.push(&point.activation);
+        }
+    }
+    let lines = activations.into_iter().filter_map(|activation| {
+        let runs = series.points.iter().filter(|point| point.activation == activation && point.range.is_finite());
+        let mut points: Vec<(f64, f64)> = runs.map(|point| (point.range, point.top1)).collect();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        (points.len() > 1).then_some((activation, points))
+    });
+    let mut curves: Vec<Curve> = lines
+        .enumerate()
+        .map(|(i, (name, points))| Curve { marker: Some(Marker::of(i)), ..Curve::line(name, Style::of(i), points) })
+        .collect();
+    let all: Vec<(f64, f64)> = curves.iter().flat_map(|curve| curve.points.iter().copied()).collect();
+    let (least, largest) = all.iter().fold((f64::INFINITY, 0f64), |(l, h), point| (l.min(point.0), h.max(point.0)));
+    let scale = if least > 0.0 && largest / least > WIDE { Scale::Log } else { Scale::Linear };
+    (!curves.is_empty()).then(|| {
+        curves.insert(0, exact_line(Some(Label::plain("exact")), Style::reference(0).color, series.exact, &all));
+        Panel {
+            title: format!("Top-1 by range: {}", series.label).into(),
+            x: Axis { label: Label::marked("range $B$"), ..axis("", scale) },
+            y: axis("top-1 in %", Scale::Linear),
+            curves,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Row, samples};
+    use proptest::prelude::*;
+
+    fn marks(figure: &Figure) -> usize {
+        let svg = figure.svg();
+        let document = roxmltree::Document::parse(&svg).unwrap();
+        document.descendants().filter(|node| node.attribute("class") == Some("mark")).count()
+    }
+
+    fn compared(rows: &[Row]) -> Comparison {
+        Comparison::of(&[samples::saved("a.csv", rows)]).unwrap()
+    }
+
+    /// Each run is a mark in each view that it can be in; views without anything to show are left out.
+    #[test]
+    fn every_run_is_marked_once_a_view() {
+        let mut rows = Vec::new();
+        for model in ["resnet", "vgg"] {
+            for (alpha, depth) in [(4, 4), (7, 7), (14, 15)] {
+                rows.push(samples::run(model, &format!("paper:{alpha}"), (depth, 2 * depth), f64::from(depth), 93.0));
+            }
+        }
+        let one_range = compared(&rows);
+        for view in [View::Depth, View::Mults, View::Agreement] {
+            assert_eq!(marks(&figure(&one_range, &[view])), 6, "{view:?}");
+        }
+        assert!(figure(&one_range, &[View::Range]).rows.is_empty());
+
+        rows.push(Row { relu_range: Some(50.0), top1: 3.0, ..rows[0].clone() });
+        rows.push(Row { relu: Some("square".into()), depth: None, mults: None, ..rows[0].clone() });
+        let two_ranges = compared(&rows);
+        assert_eq!(marks(&figure(&two_ranges, &[View::Range])), 2);
+        assert_eq!(marks(&figure(&two_ranges, &[View::Depth, View::Range])), 7 + 2);
+    }
+
+    proptest! {
+        /// On the front are the points that none beats, each once for equals.
+        #[test]
+        fn the_front_is_what_no_point_beats(points in proptest::collection::vec((0u8..6, 0u8..6), 1..20)) {
+            let points: Vec<(f64, f64)> = points.into_iter().map(|(x, y)| (f64::from(x), f64::from(y))).collect();
+            let front = pareto(&points);
+            for point in &points {
+                let beaten = points.iter().any(|other| other != point && other.0 <= point.0 && other.1 >= point.1);
+                prop_assert_eq!(front.contains(point), !beaten, "{:?}", point);
+            }
+            prop_assert!(front.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1));
+        }
+    }
+}

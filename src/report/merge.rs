@@ -1,0 +1,111 @@
+//! The shards of one sweep as one results file.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::reader::SavedResults;
+
+/// The columns that say which run a row is: what was run on what, with which activations. How it was divided into
+/// batches, and what came out, is not among them.
+const IDENTITY: [&str; 9] =
+    ["model_sha256", "dataset_sha256", "images", "relu", "maxpool", "relu_range", "maxpool_range", "device", "dtype"];
+
+/// Why files cannot become one.
+#[derive(Debug, thiserror::Error)]
+pub enum MergeError {
+    #[error("{first} and {second} have different columns: {difference}; merge files of one version of polyact")]
+    Columns { first: PathBuf, second: PathBuf, difference: String },
+    #[error(
+        "{second}, line {second_line}: the run of {first}, line {first_line}, once more; remove one of the two lines"
+    )]
+    Twice { first: PathBuf, first_line: u64, second: PathBuf, second_line: u64 },
+    #[error("a row cannot be written as CSV: {0}")]
+    Csv(#[from] csv::Error),
+}
+
+/// The rows of `files` in their order under one header, as CSV.
+///
+/// # Errors
+/// [`MergeError`]: files with different columns, or a run that is there twice.
+pub fn merge(files: &[SavedResults]) -> Result<Vec<u8>, MergeError> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut places: HashMap<Vec<&str>, (&SavedResults, u64)> = HashMap::new();
+    for (i, file) in files.iter().enumerate() {
+        if i == 0 {
+            writer.write_record(&file.columns)?;
+        } else if let Some(difference) = difference(&files[0].columns, &file.columns) {
+            return Err(MergeError::Columns { first: files[0].path.clone(), second: file.path.clone(), difference });
+        }
+        for row in &file.rows {
+            let run = IDENTITY.map(|column| file.field(row, column)).to_vec();
+            if let Some((first, first_line)) = places.insert(run, (file, row.line)) {
+                return Err(MergeError::Twice {
+                    first: first.path.clone(),
+                    first_line,
+                    second: file.path.clone(),
+                    second_line: row.line,
+                });
+            }
+            writer.write_record(&row.fields)?;
+        }
+    }
+    Ok(writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?)
+}
+
+fn difference(first: &[String], second: &[String]) -> Option<String> {
+    let at = (0..first.len().max(second.len())).find(|&i| first.get(i) != second.get(i))?;
+    let name = |list: &[String]| list.get(at).map_or("nothing".to_owned(), |name| format!("`{name}`"));
+    Some(format!("{} and {} in place {}", name(first), name(second), at + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Row, samples};
+
+    fn run(relu: &str) -> Row {
+        samples::run("net, \"the\" first", relu, (4, 4), 90.0, 91.0)
+    }
+
+    #[test]
+    fn rows_follow_each_other_under_one_header() {
+        let (first, second) = ([run("paper:4"), run("paper:5")], [run("paper:6")]);
+        let merged = merge(&[samples::saved("a.csv", &first), samples::saved("b.csv", &second)]).unwrap();
+        let whole = samples::saved("c.csv", &[&first[..], &second].concat());
+        assert_eq!(merged, merge(&[whole]).unwrap());
+        assert_eq!(merged.iter().filter(|&&byte| byte == b'\n').count(), 4);
+    }
+
+    #[test]
+    fn a_run_that_is_there_twice_is_refused_with_both_places() {
+        let other_batch = Row { batch: 7, seconds: 1.0, version: "later".into(), ..run("paper:5") };
+        let files =
+            [samples::saved("a.csv", &[run("paper:4"), run("paper:5")]), samples::saved("b.csv", &[other_batch])];
+        let error = merge(&files).unwrap_err().to_string();
+        assert!(error.contains("b.csv, line 2: the run of a.csv, line 3"), "{error}");
+    }
+
+    #[test]
+    fn any_other_setting_makes_another_run() {
+        let one = run("paper:4");
+        let others = [
+            Row { model_sha256: "other".into(), ..one.clone() },
+            Row { dataset_sha256: "other".into(), ..one.clone() },
+            Row { images: 7, ..one.clone() },
+            Row { maxpool: Some("exact".into()), ..one.clone() },
+            Row { relu_range: Some(17.0), ..one.clone() },
+            Row { maxpool_range: Some(17.0), ..one.clone() },
+            Row { device: "cuda:0".into(), ..one.clone() },
+            Row { dtype: "float64".into(), ..one.clone() },
+        ];
+        assert!(merge(&[samples::saved("a.csv", &[one]), samples::saved("b.csv", &others)]).is_ok());
+    }
+
+    #[test]
+    fn files_of_different_versions_are_refused() {
+        let (first, mut second) = (samples::saved("a.csv", &[]), samples::saved("b.csv", &[]));
+        let last = second.columns.pop().unwrap();
+        let error = merge(&[first, second]).unwrap_err().to_string();
+        assert!(error.contains(&format!("a.csv and b.csv have different columns: `{last}` and nothing")), "{error}");
+    }
+}

@@ -1,0 +1,263 @@
+//! A comparison as tables for Markdown, LaTeX and HTML: a row an activation, two columns a model.
+
+use std::fmt::Write;
+
+use super::comparison::{Block, Comparison, Line, Run};
+use super::plot::escape;
+
+const HEAD: [&str; 4] = ["activation", "degrees", "depth", "mults"];
+const MODEL_HEAD: [&str; 2] = ["top-1", "difference"];
+/// What the columns are.
+const LEGEND: &str = "Top-1 accuracy in percent, difference to the exact network in points, best in bold; depth in levels \
+                      and non-scalar multiplications of one activation.";
+
+/// The tables in Markdown, each under a heading.
+pub fn markdown(comparison: &Comparison) -> String {
+    let tables = comparison.blocks.iter().map(|block| {
+        let mut text = format!("### {}\n\n", markdown_text(&block.label));
+        let mut header: Vec<String> = HEAD.map(str::to_owned).to_vec();
+        for (label, exact) in columns(comparison, block) {
+            header.push(format!("{}, exact {exact:.3}: {}", markdown_text(label), MODEL_HEAD[0]));
+            header.push(MODEL_HEAD[1].to_owned());
+        }
+        let rule = (0..header.len()).map(|i| if i < 2 { "---" } else { "--:" });
+        let _ = write!(text, "| {} |\n|{}|\n", header.join(" | "), rule.collect::<Vec<_>>().join("|"));
+        for line in &block.lines {
+            let mut cells: Vec<String> = head(line).iter().map(|cell| markdown_text(cell)).collect();
+            for run in runs(block, line) {
+                let [top1, difference] = numbers(run, "−");
+                let top1 = if is_best(run) { format!("**{top1}**") } else { top1 };
+                cells.extend([top1 + if left_range(run) { "†" } else { "" }, difference]);
+            }
+            let _ = writeln!(text, "| {} |", cells.join(" | "));
+        }
+        let note = note(comparison, block).map(|note| format!("\n† {}\n", markdown_text(&note))).unwrap_or_default();
+        text + &note + "\n"
+    });
+    tables.collect::<String>() + LEGEND + "\n"
+}
+
+/// The tables in LaTeX, each an environment `table`; needs the package booktabs.
+pub fn latex(comparison: &Comparison) -> String {
+    let mut text = "% needs \\usepackage{booktabs}\n".to_owned();
+    for block in &comparison.blocks {
+        let columns = columns(comparison, block);
+        let (mut models, mut rules) = (" & & & ".to_owned(), String::new());
+        for (i, (label, _)) in columns.iter().enumerate() {
+            let _ = write!(models, "& \\multicolumn{{2}}{{c}}{{{}}} ", latex_text(label));
+            let _ = write!(rules, "\\cmidrule(lr){{{}-{}}}", 5 + 2 * i, 6 + 2 * i);
+        }
+        let titles = HEAD.iter().chain(columns.iter().flat_map(|_| &MODEL_HEAD));
+        let exact: String = columns.iter().map(|(_, exact)| format!(" & {exact:.3} &")).collect();
+        let _ = write!(
+            text,
+            "\\begin{{table}}\n  \\centering\n  \\caption{{{}. {LEGEND}}}\n  \\begin{{tabular}}{{llrr{}}}\n    \\toprule\n    \
+             {models}\\\\\n    {rules}\n    {} \\\\\n    exact & & &{exact} \\\\\n    \\midrule\n",
+            latex_text(&block.label),
+            "rr".repeat(columns.len()),
+            titles.copied().collect::<Vec<_>>().join(" & "),
+        );
+        for line in &block.lines {
+            let mut cells: Vec<String> = head(line).iter().map(|cell| latex_text(cell)).collect();
+            for run in runs(block, line) {
+                let [top1, difference] = numbers(run, "$-$");
+                let top1 = if is_best(run) { format!("\\textbf{{{top1}}}") } else { top1 };
+                cells.extend([top1 + if left_range(run) { "\\rlap{$^\\dagger$}" } else { "" }, difference]);
+            }
+            let _ = writeln!(text, "    {} \\\\", cells.join(" & "));
+        }
+        text += "    \\bottomrule\n  \\end{tabular}\n";
+        if let Some(note) = note(comparison, block) {
+            let _ = writeln!(text, "\n  \\medskip\\footnotesize $^\\dagger$ {}", latex_text(&note));
+        }
+        text += "\\end{table}\n";
+    }
+    text
+}
+
+/// The tables in HTML, each under a heading.
+pub(super) fn html(comparison: &Comparison) -> String {
+    let mut text = format!("<p>{LEGEND}</p>\n");
+    for block in &comparison.blocks {
+        let columns = columns(comparison, block);
+        let _ = writeln!(text, "<h2>{}</h2>\n<table>\n<thead>\n<tr>{}", escape(&block.label), "<th></th>".repeat(4));
+        for (label, exact) in &columns {
+            let _ = writeln!(text, "<th colspan=\"2\">{}<br/>exact {exact:.3}</th>", escape(label));
+        }
+        let titles = HEAD.iter().chain(columns.iter().flat_map(|_| &MODEL_HEAD));
+        let titles: String = titles.map(|title| format!("<th>{title}</th>")).collect();
+        let _ = writeln!(text, "</tr>\n<tr>{titles}</tr>\n</thead>\n<tbody>");
+        for line in &block.lines {
+            let mut cells: String = head(line).iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
+            for run in runs(block, line) {
+                let [top1, difference] = numbers(run, "−");
+                let top1 = if is_best(run) { format!("<b>{top1}</b>") } else { top1 };
+                let dagger = if left_range(run) { "†" } else { "" };
+                let _ = write!(cells, "<td>{top1}{dagger}</td><td>{difference}</td>");
+            }
+            let _ = writeln!(text, "<tr>{cells}</tr>");
+        }
+        let note = note(comparison, block).map(|note| format!("<p>† {}</p>\n", escape(&note))).unwrap_or_default();
+        let _ = write!(text, "</tbody>\n</table>\n{note}");
+    }
+    text
+}
+
+/// Name and exact top-1 of the models that have a run in `block`.
+fn columns<'a>(comparison: &'a Comparison, block: &Block) -> Vec<(&'a str, f64)> {
+    let models = comparison.models.iter().zip(&block.exact);
+    models.filter_map(|(model, exact)| Some((model.label.as_str(), (*exact)?))).collect()
+}
+
+/// The runs of `line`, one for each of the columns of `block`.
+fn runs<'a>(block: &'a Block, line: &'a Line) -> impl Iterator<Item = Option<&'a Run>> {
+    line.runs.iter().zip(&block.exact).filter(|(_, exact)| exact.is_some()).map(|(run, _)| run.as_ref())
+}
+
+fn head(line: &Line) -> [String; 4] {
+    let count = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
+    [line.activation.clone(), line.degrees.clone(), count(line.depth), count(line.mults)]
+}
+
+/// Top-1 and difference, with this sign for minus; empty without a run.
+fn numbers(run: Option<&Run>, minus: &str) -> [String; 2] {
+    let Some(run) = run else { return [String::new(), String::new()] };
+    let difference = format!("{:+.3}", run.top1_diff);
+    let difference = if run.top1_diff == 0.0 { "0.000".to_owned() } else { difference.replace('-', minus) };
+    [format!("{:.3}", run.top1), difference]
+}
+
+fn is_best(run: Option<&Run>) -> bool {
+    run.is_some_and(|run| run.best)
+}
+
+fn left_range(run: Option<&Run>) -> bool {
+    run.is_some_and(|run| run.overflow_images > 0)
+}
+
+/// Whose inputs left the range, and for how many images.
+fn note(comparison: &Comparison, block: &Block) -> Option<String> {
+    let models = comparison.models.iter().enumerate().filter_map(|(i, model)| {
+        let runs = block.lines.iter().filter_map(|line| Some((line, line.runs[i].as_ref()?)));
+        let left = runs.filter(|(_, run)| left_range(Some(run)));
+        let counts: Vec<String> =
+            left.map(|(line, run)| format!("{} of {}", run.overflow_images, line.activation)).collect();
+        (!counts.is_empty()).then(|| format!("{}: {}", model.label, counts.join(", ")))
+    });
+    let models: Vec<String> = models.collect();
+    (!models.is_empty()).then(|| format!("Images with an input out of range. {}.", models.join("; ")))
+}
+
+fn markdown_text(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        if "\\`*_[]<>|&".contains(character) {
+            escaped.push('\\');
+        }
+        escaped.push(if character.is_control() { ' ' } else { character });
+    }
+    escaped
+}
+
+fn latex_text(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        match character {
+            '&' | '%' | '$' | '#' | '_' | '{' | '}' => escaped.extend(['\\', character]),
+            '\\' => escaped += "\\textbackslash{}",
+            '~' => escaped += "\\textasciitilde{}",
+            '^' => escaped += "\\textasciicircum{}",
+            '<' => escaped += "\\textless{}",
+            '>' => escaped += "\\textgreater{}",
+            '|' => escaped += "\\textbar{}",
+            '"' => escaped += "\\textquotedbl{}",
+            _ if character.is_control() => escaped.push(' '),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Row, samples};
+
+    /// Two models, two activations, two ranges; names that mean something in each of the three languages.
+    fn comparison(name: &str) -> Comparison {
+        let mut rows = Vec::new();
+        for (model, exact) in [(name, 93.58), ("vgg", 93.89)] {
+            for (relu, depth, mults, top1) in [("paper:14", 15, 30, 93.57), ("paper:4", 4, 4, 10.0)] {
+                for range in [16.0, 20.5] {
+                    rows.push(Row {
+                        relu_range: Some(range),
+                        overflow_images: usize::from(relu == "paper:4" && model == "vgg"),
+                        ..samples::run(model, relu, (depth, mults), top1 + range / 1000.0, exact)
+                    });
+                }
+            }
+        }
+        Comparison::of(&[samples::saved("a.csv", &rows)]).unwrap()
+    }
+
+    #[test]
+    fn markdown_has_a_table_a_range_with_the_values_of_the_file() {
+        let text = markdown(&comparison("resnet"));
+        let headings: Vec<&str> = text.lines().filter(|line| line.starts_with("### ")).collect();
+        assert_eq!(headings, ["### data, 1000 images, range 16", "### data, 1000 images, range 20.5"]);
+        assert!(text.contains("| resnet, exact 93.580: top-1 | difference | vgg, exact 93.890: top-1 | difference |"));
+        assert!(text.contains("| paper:4 | 5 | 4 | 4 | 10.016 | −83.564 | 10.016† | −83.874 |"), "{text}");
+        assert!(
+            text.contains("| paper:14 | 15,27,29 | 15 | 30 | **93.586** | +0.006 | **93.586** | −0.304 |"),
+            "{text}"
+        );
+        assert!(text.contains("† Images with an input out of range. vgg: 1 of paper:4."));
+    }
+
+    #[test]
+    fn names_cannot_break_the_markdown() {
+        let text = markdown(&comparison("a|b`c*d_e<i>[f](g)\n\\"));
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+        assert_eq!(rows.len(), 2 * 4);
+        for row in rows {
+            let bare = row.replace("\\\\", "").replace("\\|", "");
+            assert_eq!(bare.matches('|').count(), 9, "{row}");
+        }
+    }
+
+    #[test]
+    fn names_cannot_break_the_latex() {
+        for name in ["resnet_20", "a&b%c$d#e_f{g}h~i^j\\k<l>m|n\"o", "}}{{", "\\"] {
+            let text = latex(&comparison(name));
+            let mut depth = 0i32;
+            let mut characters = text.chars();
+            while let Some(character) = characters.next() {
+                match character {
+                    '\\' => drop(characters.next()),
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    _ => {}
+                }
+                assert!(depth >= 0, "{name}: {text}");
+            }
+            assert_eq!(depth, 0, "{name}: {text}");
+            let rows: Vec<&str> =
+                text.lines().filter(|line| line.contains("paper:")).filter(|l| l.ends_with("\\\\")).collect();
+            assert_eq!(rows.len(), 4);
+            assert!(rows.iter().all(|row| row.matches(" & ").count() == 7), "{rows:?}");
+            assert_eq!(text.matches("\\begin{table}").count(), text.matches("\\end{table}").count());
+            assert_eq!(text.matches("\\textbf{93.586}").count(), 2);
+        }
+    }
+
+    #[test]
+    fn html_is_well_formed_and_has_the_values() {
+        let text = format!("<main>{}</main>", html(&comparison("<script>&\"")));
+        let document = roxmltree::Document::parse(&text).unwrap();
+        let count = |name| document.descendants().filter(|node| node.has_tag_name(name)).count();
+        assert_eq!((count("table"), count("td"), count("b"), count("script")), (2, 2 * 2 * 8, 4, 0));
+        let cells: Vec<&str> =
+            document.descendants().filter(|n| n.has_tag_name("td")).filter_map(|n| n.text()).collect();
+        assert!(cells.contains(&"10.016†") && cells.contains(&"−83.874"), "{cells:?}");
+    }
+}
