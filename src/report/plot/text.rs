@@ -167,9 +167,12 @@ struct Outline {
 impl Outline {
     fn command(&mut self, letter: char, points: &[(f32, f32)]) {
         self.path.push(letter);
-        for (i, &(x, y)) in points.iter().enumerate() {
-            let separator = if i == 0 { "" } else { " " };
-            let _ = write!(self.path, "{separator}{} {}", (x - self.at.0).round(), (y - self.at.1).round());
+        let mut first = true;
+        for number in points.iter().flat_map(|&(x, y)| [x - self.at.0, y - self.at.1]) {
+            // A minus separates numbers by itself.
+            let number = number.round() as i32;
+            let _ = write!(self.path, "{}{number}", if first || number < 0 { "" } else { " " });
+            first = false;
         }
         self.at = points.last().copied().unwrap_or(self.at);
     }
