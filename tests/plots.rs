@@ -5,6 +5,7 @@ mod common;
 use std::fs;
 
 use common::{fails, polyact_succeeds, text};
+use resvg::{tiny_skia::Rect, usvg};
 
 #[test]
 fn design_draws_svg_and_png_beside_what_it_prints() {
@@ -34,4 +35,44 @@ fn a_plot_that_cannot_be_written_ends_the_command_before_its_work() {
         fails(&["design", "--alpha", "7", "--plot", name], 2, ".svg or .png");
     }
     fails(&["design", "--alpha", "7", "--plot", "missing-folder/figure.svg"], 1, "--plot missing-folder/figure.svg: ");
+}
+
+/// The boxes around all words and numbers of a figure, and around its marks.
+fn boxes(group: &usvg::Group, words: &mut Vec<Rect>, marks: &mut Vec<Rect>) {
+    for node in group.children() {
+        match node {
+            usvg::Node::Group(group) => boxes(group, words, marks),
+            // Words are filled, marks filled and stroked, everything else is stroked or the background.
+            usvg::Node::Path(path) => match (path.fill(), path.stroke()) {
+                (Some(fill), None) if fill.paint() != &usvg::Paint::Color(usvg::Color::white()) => {
+                    words.push(path.abs_bounding_box());
+                }
+                (Some(_), Some(_)) => marks.push(path.abs_bounding_box()),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn no_words_lie_on_others_or_on_marks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("figure.svg");
+    for degrees in ["5", "15,15", "15,27,29", "63,63,15,63", "3,5,7,9,11,3,5", "127,3"] {
+        polyact_succeeds(&["design", "--degrees", degrees, "--epsilon", "0.01", "--plot", text(&path)]);
+        let tree = usvg::Tree::from_str(&fs::read_to_string(&path).unwrap(), &usvg::Options::default()).unwrap();
+        let (mut words, mut marks) = (Vec::new(), Vec::new());
+        boxes(tree.root(), &mut words, &mut marks);
+        assert!(words.len() > 30 && marks.len() > 3, "{degrees}: {} words, {} marks", words.len(), marks.len());
+        for (i, word) in words.iter().enumerate() {
+            // Neighbouring letters of one label may come this close to each other.
+            const NEAR: f32 = 0.4;
+            let (left, top) = (word.left() + NEAR, word.top() + NEAR);
+            let Some(core) = Rect::from_ltrb(left, top, word.right() - NEAR, word.bottom() - NEAR) else { continue };
+            for other in words[..i].iter().chain(&words[i + 1..]).chain(&marks) {
+                assert!(core.intersect(other).is_none(), "{degrees}: {core:?} {other:?}");
+            }
+        }
+    }
 }

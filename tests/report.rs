@@ -18,7 +18,7 @@ fn results(folder: &Path, name: &str, alphas: &[u32]) -> PathBuf {
             dataset: "images".into(),
             images: 100,
             relu: Some(format!("paper:{alpha}")),
-            relu_range: Some(16.0),
+            relu_range: Some("16".into()),
             top1: 80.0 + f64::from(*alpha),
             top1_exact: 95.0,
             depth: Some(*alpha),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Failure;
 use crate::report::plot::{Figure, Format};
+use crate::report::write_whole;
 
 /// A file that a figure will be written to.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ impl PlotFile {
 
     /// Write `figure`.
     pub(super) fn write(&self, figure: &Figure) -> Result<(), Failure> {
-        std::fs::write(&self.path, figure.render(self.format)?).map_err(|error| self.error(error))
+        write_whole(&self.path, &figure.render(self.format)?).map_err(|error| self.error(error))
     }
 
     fn error(&self, source: std::io::Error) -> Failure {

@@ -1,13 +1,12 @@
 //! `polyact report`: results files as tables, figures and a page; the shards of a sweep as one file.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::plot::{PlotFile, plot_file};
 use super::{Failure, print};
-use crate::report::{Comparison, SavedResults, View, figure, html, latex, markdown, merge, read};
+use crate::report::{Comparison, SavedResults, View, figure, html, latex, markdown, merge, read, write_whole};
 
 /// Turn results files into tables, figures and a page, or into one file
 #[derive(Debug, Args)]
@@ -59,7 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     }
     if let Some(path) = &arguments.merge {
-        write_whole(path, &merge(&files)?)?;
+        write("--merge", path, &merge(&files)?)?;
     }
     let (markdown_to, latex_to, html_to) = (&arguments.markdown, &arguments.latex, &arguments.html);
     let shown = markdown_to.is_some() || latex_to.is_some() || html_to.is_some() || arguments.plot.is_some();
@@ -69,18 +68,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
     let comparison = Comparison::of(&files)?;
     comparison.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-    if let Some(path) = markdown_to {
-        write("--markdown", path, markdown(&comparison).as_bytes())?;
-    }
-    if let Some(path) = latex_to {
-        write("--latex", path, latex(&comparison).as_bytes())?;
-    }
     let figure = figure(&comparison, &arguments.views);
     if let Some(file) = &arguments.plot {
         if figure.rows.is_empty() {
             return Err(Failure::Usage("--plot: the results have nothing to draw for --views".to_owned()));
         }
         file.write(&figure)?;
+    }
+    if let Some(path) = markdown_to {
+        write("--markdown", path, markdown(&comparison).as_bytes())?;
+    }
+    if let Some(path) = latex_to {
+        write("--latex", path, latex(&comparison).as_bytes())?;
     }
     if let Some(path) = html_to {
         write("--html", path, html(&comparison, &figure, &files).as_bytes())?;
@@ -90,19 +89,5 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn write(flag: &'static str, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failed = |source| Failure::File { flag, path: path.display().to_string(), source };
-    std::fs::write(path, bytes).map_err(failed)
-}
-
-/// Write a file whole or not at all: beside its place first, then moved there.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let written = std::fs::File::create(&beside)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&beside, path));
-    written.map_err(|source| {
-        // What failed is what is told.
-        let _ = std::fs::remove_file(&beside);
-        Failure::File { flag: "--merge", path: path.display().to_string(), source }
-    })
+    write_whole(path, bytes).map_err(failed)
 }

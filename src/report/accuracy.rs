@@ -34,6 +34,18 @@ struct Point {
     agreement: f64,
 }
 
+const LEVELS: &str = "levels of an activation";
+const MULTS: &str = "non-scalar multiplications of an activation";
+const TOP1: &str = "top-1 in %";
+const AGREEMENT: &str = "agreement with exact in %";
+
+/// What is had for a cost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gain {
+    Top1,
+    Agreement,
+}
+
 /// Ranges further apart than this are drawn logarithmically.
 const WIDE: f64 = 20.0;
 
@@ -41,11 +53,20 @@ const WIDE: f64 = 20.0;
 /// activation was run with two ranges.
 pub fn figure(comparison: &Comparison, views: &[View]) -> Figure {
     let series = series(comparison);
-    let panels = views.iter().flat_map(|view| match view {
-        View::Range => series.iter().filter_map(range_panel).collect(),
-        _ => cost_panel(*view, &series).into_iter().collect::<Vec<Panel>>(),
-    });
-    Figure::of("Accuracy of networks with polynomial activations", &panels.collect::<Vec<_>>())
+    let mut panels = Vec::new();
+    for view in views {
+        match view {
+            View::Depth => panels.extend(cost_panel("Top-1 by depth", LEVELS, Gain::Top1, &series, |run| run.depth)),
+            View::Mults => {
+                panels.extend(cost_panel("Top-1 by multiplications", MULTS, Gain::Top1, &series, |run| run.mults));
+            }
+            View::Agreement => {
+                panels.extend(cost_panel("Agreement by depth", LEVELS, Gain::Agreement, &series, |run| run.depth));
+            }
+            View::Range => panels.extend(series.iter().filter_map(range_panel)),
+        }
+    }
+    Figure::of("Accuracy of networks with polynomial activations", &panels)
 }
 
 fn series(comparison: &Comparison) -> Vec<Series> {
@@ -74,7 +95,7 @@ fn series(comparison: &Comparison) -> Vec<Series> {
                 series.points.extend(block.lines.iter().filter_map(|line| {
                     let run = line.runs[index].as_ref()?;
                     Some(Point {
-                        activation: line.activation.clone(),
+                        activation: line.activation.clone() + if block.clipped { ", clipped" } else { "" },
                         depth: number(line.depth),
                         mults: number(line.mults),
                         range: block.range.parse().unwrap_or(f64::NAN),
@@ -96,46 +117,38 @@ fn axis(label: &str, scale: Scale) -> Axis {
 }
 
 /// A horizontal line over the width of `points`, for the exact network.
-fn exact_line(name: Option<Label>, color: &'static str, exact: f64, points: &[(f64, f64)]) -> Curve {
+fn exact_line(color: &'static str, exact: f64, points: &[(f64, f64)]) -> Curve {
     let ends = points.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p.0), h.max(p.0)));
-    let style = Style { color, ..Style::reference(1) };
-    Curve { name, ..Curve::line("", style, vec![(ends.0, exact), (ends.1, exact)]) }
+    Curve::line(Style { color, ..Style::reference(1) }, vec![(ends.0, exact), (ends.1, exact)])
 }
 
 /// What runs reach for a cost: those on the Pareto front joined by its stairs, the others as hollow marks.
-fn cost_panel(view: View, series: &[Series]) -> Option<Panel> {
-    let (title, x, y) = match view {
-        View::Mults => ("Top-1 by multiplications", "non-scalar multiplications of an activation", "top-1 in %"),
-        View::Agreement => ("Agreement by depth", "levels of an activation", "agreement with exact in %"),
-        View::Depth | View::Range => ("Top-1 by depth", "levels of an activation", "top-1 in %"),
-    };
-    let place = |point: &Point| match view {
-        View::Mults => (point.mults, point.top1),
-        View::Agreement => (point.depth, point.agreement),
-        View::Depth | View::Range => (point.depth, point.top1),
-    };
+fn cost_panel(title: &str, x: &str, gain: Gain, series: &[Series], cost: fn(&Point) -> f64) -> Option<Panel> {
     let (mut behind, mut curves) = (Vec::new(), Vec::new());
     for (i, series) in series.iter().enumerate() {
-        let points: Vec<(f64, f64)> = series.points.iter().map(place).filter(|(cost, _)| cost.is_finite()).collect();
+        let gained = |run: &Point| if gain == Gain::Top1 { run.top1 } else { run.agreement };
+        let points = series.points.iter().map(|run| (cost(run), gained(run)));
+        let points: Vec<(f64, f64)> = points.filter(|point| point.0.is_finite()).collect();
         if points.is_empty() {
             continue;
         }
         let (style, marker) = (Style::of(i), Marker::of(i));
-        if view != View::Agreement {
-            let name = behind.is_empty().then(|| Label::plain("exact"));
-            behind.push(exact_line(name, style.color, series.exact, &points));
+        if gain == Gain::Top1 {
+            let line = exact_line(style.color, series.exact, &points);
+            behind.push(if behind.is_empty() { line.named("exact") } else { line });
         }
         let front = pareto(&points);
         let others = points.into_iter().filter(|point| !front.contains(point)).collect();
-        behind.push(Curve { name: None, ..Curve::marks("", style, marker.hollow(), others) });
-        let name = series.label.as_str();
-        curves.push(Curve { marker: Some(marker), join: Join::Stairs, ..Curve::line(name, style, front) });
+        behind.push(Curve::marks(style, marker.hollow(), others));
+        let front = Curve { marker: Some(marker), join: Join::Stairs, ..Curve::line(style, front) };
+        curves.push(front.named(&series.label));
     }
     if behind.iter().any(|curve| curve.marker.is_some() && !curve.points.is_empty()) {
-        let grey = Style::reference(0);
-        curves.push(Curve::marks("behind the Pareto front", grey, Marker::of(0).hollow(), Vec::new()));
+        let example = Curve::marks(Style::reference(0), Marker::of(0).hollow(), Vec::new());
+        curves.push(example.named("behind the Pareto front"));
     }
     behind.extend(curves);
+    let y = if gain == Gain::Top1 { TOP1 } else { AGREEMENT };
     let (x, y) = (axis(x, Scale::Linear), axis(y, Scale::Linear));
     (!behind.is_empty()).then(|| Panel { title: title.into(), x, y, curves: behind })
 }
@@ -169,17 +182,19 @@ fn range_panel(series: &Series) -> Option<Panel> {
     });
     let mut curves: Vec<Curve> = lines
         .enumerate()
-        .map(|(i, (name, points))| Curve { marker: Some(Marker::of(i)), ..Curve::line(name, Style::of(i), points) })
+        .map(|(i, (name, points))| {
+            Curve { marker: Some(Marker::of(i)), ..Curve::line(Style::of(i), points) }.named(name)
+        })
         .collect();
     let all: Vec<(f64, f64)> = curves.iter().flat_map(|curve| curve.points.iter().copied()).collect();
     let (least, largest) = all.iter().fold((f64::INFINITY, 0f64), |(l, h), point| (l.min(point.0), h.max(point.0)));
     let scale = if least > 0.0 && largest / least > WIDE { Scale::Log } else { Scale::Linear };
     (!curves.is_empty()).then(|| {
-        curves.insert(0, exact_line(Some(Label::plain("exact")), Style::reference(0).color, series.exact, &all));
+        curves.insert(0, exact_line(Style::reference(1).color, series.exact, &all).named("exact"));
         Panel {
             title: format!("Top-1 by range: {}", series.label).into(),
             x: Axis { label: Label::marked("range $B$"), ..axis("", scale) },
-            y: axis("top-1 in %", Scale::Linear),
+            y: axis(TOP1, Scale::Linear),
             curves,
         }
     })
@@ -216,7 +231,7 @@ mod tests {
         }
         assert!(figure(&one_range, &[View::Range]).rows.is_empty());
 
-        rows.push(Row { relu_range: Some(50.0), top1: 3.0, ..rows[0].clone() });
+        rows.push(Row { relu_range: Some("50".into()), top1: 3.0, ..rows[0].clone() });
         rows.push(Row { relu: Some("square".into()), depth: None, mults: None, ..rows[0].clone() });
         let two_ranges = compared(&rows);
         assert_eq!(marks(&figure(&two_ranges, &[View::Range])), 2);

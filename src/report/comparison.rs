@@ -32,8 +32,10 @@ pub struct Block {
     pub dataset: String,
     pub images: u64,
     pub dataset_sha256: String,
-    /// The bound B, or whatever else the files have for it.
+    /// The bound B, or the file that has one for each site; empty where a plan has them all.
     pub range: String,
+    /// Whether inputs beyond it were clipped.
+    pub clipped: bool,
     /// The exact top-1 in percent of each model, where it has a run here.
     pub exact: Vec<Option<f64>>,
     /// By depth, then multiplications.
@@ -87,8 +89,9 @@ impl Comparison {
         let text = |column| file.field(row, column).to_owned();
         let (relu, maxpool) = (text("relu"), text("maxpool"));
         let place = format!("{} line {}", file.path.display(), row.line);
+        let plan = text("plan");
         let exact = |spec: &str| spec.is_empty() || spec == "exact";
-        if exact(&relu) && exact(&maxpool) {
+        if exact(&relu) && exact(&maxpool) && plan.is_empty() {
             self.warnings.push(format!("{place}: nothing is approximated; it stands in no table"));
             return Ok(());
         }
@@ -106,14 +109,18 @@ impl Comparison {
             images: file.required(row, "images")?,
             dataset_sha256: text("dataset_sha256"),
             range: both(&bound(&text("relu_range")), &bound(&text("maxpool_range"))),
+            clipped: text("on_overflow") == "clip",
             exact: Vec::new(),
             lines: Vec::new(),
         };
         let block = position_or_push(&mut self.blocks, block, |a, b| {
-            (&a.dataset, a.images, &a.dataset_sha256, &a.range) == (&b.dataset, b.images, &b.dataset_sha256, &b.range)
+            let key = |block: &Block| {
+                (block.dataset.clone(), block.images, block.dataset_sha256.clone(), block.range.clone(), block.clipped)
+            };
+            key(a) == key(b)
         });
         let line = Line {
-            activation: both(&relu, &maxpool),
+            activation: joined([both(&relu, &maxpool), labelled("plan ", &plan)]),
             degrees: [&relu, &maxpool].into_iter().find_map(|spec| degrees(spec)).unwrap_or_default(),
             depth: file.value(row, "depth")?,
             mults: file.value(row, "mults")?,
@@ -164,7 +171,9 @@ impl Comparison {
         let models = labels(&self.models.iter().map(details).collect::<Vec<_>>());
         self.models.iter_mut().zip(models).for_each(|(model, label)| model.label = label);
         let details = |block: &Block| {
-            let name = format!("{}, {} images, range {}", block.dataset, block.images, block.range);
+            let clipped = if block.clipped { "clipped".to_owned() } else { String::new() };
+            let images = format!("{} images", block.images);
+            let name = joined([block.dataset.clone(), images, labelled("range ", &block.range), clipped]);
             (name, vec![format!("digest {}", short(&block.dataset_sha256))])
         };
         let blocks = labels(&self.blocks.iter().map(details).collect::<Vec<_>>());
@@ -185,6 +194,17 @@ fn put<T>(list: &mut Vec<Option<T>>, index: usize, value: T) -> Option<T> {
         list.resize_with(index + 1, || None);
     }
     list[index].replace(value)
+}
+
+/// What there is of `parts`, with commas.
+fn joined<const N: usize>(parts: [String; N]) -> String {
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join(", ")
+}
+
+/// `text` after `label`; nothing of nothing.
+fn labelled(label: &str, text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("{label}{text}") }
 }
 
 /// What holds for ReLU and max together: once where they are alike, or where the model has only one of them.
@@ -261,16 +281,16 @@ mod tests {
     /// A network without max-pools and one that has them approximated alike stand in one line.
     #[test]
     fn models_with_and_without_pools_share_a_line_where_pools_are_like_relus() {
-        let run = |model: &str, maxpool: Option<&str>, range: Option<f64>| Row {
+        let run = |model: &str, maxpool: Option<&str>, range: Option<&str>| Row {
             maxpool: maxpool.map(str::to_owned),
-            maxpool_range: range,
+            maxpool_range: range.map(str::to_owned),
             ..samples::run(model, "paper:14", (15, 30), 90.0, 91.0)
         };
         let rows = [
             run("resnet", None, None),
-            run("vgg", Some("paper:14"), Some(16.0)),
+            run("vgg", Some("paper:14"), Some("16.0")),
             run("vgg", Some("exact"), None),
-            run("vgg", Some("paper:14"), Some(20.0)),
+            run("vgg", Some("paper:14"), Some("20.0")),
         ];
         let comparison = compared(&rows);
         let labels: Vec<&str> = comparison.blocks.iter().map(|block| block.label.as_str()).collect();
@@ -304,6 +324,20 @@ mod tests {
         let blocks: Vec<&str> = comparison.blocks.iter().map(|block| block.label.as_str()).collect();
         assert_eq!(blocks[0], "data, 1000 images, range 16 (digest of data)");
         assert_eq!(blocks[1], "data, 1000 images, range 16 (digest 01234567)");
+    }
+
+    #[test]
+    fn a_plan_is_another_activation_and_clipping_another_range() {
+        let run = samples::run("net", "paper:4", (4, 4), 90.0, 91.0);
+        let planned = Row { plan: Some("p.toml".into()), ..run.clone() };
+        let alone = Row { relu: Some("exact".into()), relu_range: None, ..planned.clone() };
+        let rows = [run.clone(), planned, Row { on_overflow: "clip".into(), ..run }, alone];
+        let comparison = compared(&rows);
+        assert!(comparison.warnings.is_empty(), "{:?}", comparison.warnings);
+        assert_eq!(activations(&comparison.blocks[0]), ["paper:4", "paper:4, plan p.toml"]);
+        let labels: Vec<&str> = comparison.blocks.iter().map(|block| block.label.as_str()).collect();
+        let expected = ["data, 1000 images, range 16", "data, 1000 images, range 16, clipped", "data, 1000 images"];
+        assert_eq!(labels, expected);
     }
 
     #[test]

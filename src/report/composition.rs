@@ -124,9 +124,9 @@ fn stage_panel(number: usize, stage: &Stage) -> Panel {
         x: Axis { label: offset.axis(if offset.power == 0 { "$x$" } else { "$x$ − 1" }), scale, margin: 0.03 },
         y: Axis { label: unit.axis(&format!("error 1 − $p_{{{number}}}(x)$")), scale: Scale::Linear, margin: 0.08 },
         curves: vec![
-            Curve::line(Label::marked(&size), Style::reference(0), bounds(place(low), place(high), unit.size)),
-            Curve { name: None, ..Curve::line("", Style::of(0), curve) },
-            Curve::marks(format!("{} extrema", extrema.len()), Style::of(1), Marker::of(0), extrema),
+            Curve::line(Style::reference(0), bounds(place(low), place(high), unit.size)).named(Label::marked(&size)),
+            Curve::line(Style::of(0), curve),
+            Curve::marks(Style::of(1), Marker::of(0), extrema).named(format!("{} extrema", minimax.extrema.len())),
         ],
     }
 }
@@ -156,11 +156,9 @@ fn sign_panel(composite: &Composite) -> Panel {
     }
     let highest = steps.iter().flatten().map(|point| point.1).fold(1.0, f64::max);
     let epsilon = Unit::of(&exact(composite, composite.epsilon));
-    let mut curves = vec![Curve::line(
-        Label::marked(&format!("$ε$ = {}", epsilon.size())),
-        Style::reference(0),
-        vec![(composite.epsilon, 0.0), (composite.epsilon, highest)],
-    )];
+    let bound = vec![(composite.epsilon, 0.0), (composite.epsilon, highest)];
+    let name = Label::marked(&format!("$ε$ = {}", epsilon.size()));
+    let mut curves = vec![Curve::line(Style::reference(0), bound).named(name)];
     let last = steps.len();
     for (i, points) in steps.into_iter().enumerate() {
         let name = match i + 1 {
@@ -172,7 +170,7 @@ fn sign_panel(composite: &Composite) -> Panel {
         let name = if i + 1 == last { format!("$p$ = {name}") } else { name };
         let style = Style::of(last - 1 - i);
         let width = if i + 1 == last { style.width } else { 0.7 };
-        curves.push(Curve::line(Label::marked(&name), Style { width, ..style }, points));
+        curves.push(Curve::line(Style { width, ..style }, points).named(Label::marked(&name)));
     }
     Panel {
         title: "The approximation of sign".into(),
@@ -199,22 +197,16 @@ fn relu_panel(composite: &Composite, alpha: Option<u32>) -> Panel {
     let right = envelope(scale, COLUMNS, |x| in_units(&relu_error(composite, x)));
     let mirrored = right.iter().rev().map(|&(x, error)| (-x, error));
     let curve: Vec<(f64, f64)> = mirrored.chain(right.iter().copied()).collect();
+    let largest = Label::marked(&format!("largest error ±{}", unit.size()));
     let mut curves = vec![
-        Curve { name: None, ..Curve::line("", Style { width: 0.6, ..Style::of(0) }, curve) },
-        Curve::line(
-            Label::marked(&format!("largest error ±{}", unit.size())),
-            Style::reference(0),
-            bounds(-1.0, 1.0, unit.size),
-        ),
+        Curve::line(Style { width: 0.6, ..Style::of(0) }, curve),
+        Curve::line(Style::reference(0), bounds(-1.0, 1.0, unit.size)).named(largest),
     ];
     if let Some(alpha) = alpha {
         let size = in_units(&exact(composite, (-f64::from(alpha)).exp2()));
         let name = Label::marked(&format!("±2^{{−{alpha}}}"));
-        curves.push(Curve::line(
-            name,
-            Style { color: Style::of(1).color, ..Style::reference(1) },
-            bounds(-1.0, 1.0, size),
-        ));
+        let style = Style { color: Style::of(1).color, ..Style::reference(1) };
+        curves.push(Curve::line(style, bounds(-1.0, 1.0, size)).named(name));
     }
     Panel {
         title: "The error of ReLU".into(),

@@ -7,8 +7,19 @@ use super::reader::SavedResults;
 
 /// The columns that say which run a row is: what was run on what, with which activations. How it was divided into
 /// batches, and what came out, is not among them.
-const IDENTITY: [&str; 9] =
-    ["model_sha256", "dataset_sha256", "images", "relu", "maxpool", "relu_range", "maxpool_range", "device", "dtype"];
+const IDENTITY: [&str; 11] = [
+    "model_sha256",
+    "dataset_sha256",
+    "images",
+    "relu",
+    "maxpool",
+    "relu_range",
+    "maxpool_range",
+    "plan",
+    "on_overflow",
+    "device",
+    "dtype",
+];
 
 /// Why files cannot become one.
 #[derive(Debug, thiserror::Error)]
@@ -93,8 +104,10 @@ mod tests {
             Row { dataset_sha256: "other".into(), ..one.clone() },
             Row { images: 7, ..one.clone() },
             Row { maxpool: Some("exact".into()), ..one.clone() },
-            Row { relu_range: Some(17.0), ..one.clone() },
-            Row { maxpool_range: Some(17.0), ..one.clone() },
+            Row { relu_range: Some("17".into()), ..one.clone() },
+            Row { maxpool_range: Some("17".into()), ..one.clone() },
+            Row { plan: Some("plan.toml".into()), ..one.clone() },
+            Row { on_overflow: "clip".into(), ..one.clone() },
             Row { device: "cuda:0".into(), ..one.clone() },
             Row { dtype: "float64".into(), ..one.clone() },
         ];

@@ -9,7 +9,7 @@ pub fn run(model: &str, relu: &str, (depth, mults): (u32, u32), top1: f64, top1_
         dataset: "data".to_owned(),
         images: 1000,
         relu: Some(relu.to_owned()),
-        relu_range: Some(16.0),
+        relu_range: Some("16.0".to_owned()),
         top1,
         top1_exact,
         top1_diff: top1 - top1_exact,

@@ -188,9 +188,9 @@ mod tests {
         let mut rows = Vec::new();
         for (model, exact) in [(name, 93.58), ("vgg", 93.89)] {
             for (relu, depth, mults, top1) in [("paper:14", 15, 30, 93.57), ("paper:4", 4, 4, 10.0)] {
-                for range in [16.0, 20.5] {
+                for range in [16.0, 20.5f64] {
                     rows.push(Row {
-                        relu_range: Some(range),
+                        relu_range: Some(range.to_string()),
                         overflow_images: usize::from(relu == "paper:4" && model == "vgg"),
                         ..samples::run(model, relu, (depth, mults), top1 + range / 1000.0, exact)
                     });

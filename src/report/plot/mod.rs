@@ -169,7 +169,7 @@ mod tests {
         let points: Vec<(f64, f64)> = vec![(0.0, 1.0), (1.0, 3.0), (f64::NAN, 0.0), (2.0, -1.0)];
         let curve = |i| Curve {
             marker: Some(Marker::of(i)),
-            ..Curve::line(format!("{title} {i}"), Style::of(i), points.clone())
+            ..Curve::line(Style::of(i), points.clone()).named(format!("{title} {i}"))
         };
         Panel { title: title.into(), x: axis(), y: axis(), curves: (0..curves).map(curve).collect() }
     }

@@ -85,13 +85,18 @@ pub struct Curve {
 
 impl Curve {
     /// A line without markers.
-    pub fn line(name: impl Into<Label>, style: Style, points: Vec<(f64, f64)>) -> Curve {
-        Curve { name: Some(name.into()), points, style, join: Join::Straight, marker: None }
+    pub fn line(style: Style, points: Vec<(f64, f64)>) -> Curve {
+        Curve { name: None, points, style, join: Join::Straight, marker: None }
     }
 
     /// Markers without a line.
-    pub fn marks(name: impl Into<Label>, style: Style, marker: Marker, points: Vec<(f64, f64)>) -> Curve {
-        Curve { name: Some(name.into()), points, style, join: Join::Not, marker: Some(marker) }
+    pub fn marks(style: Style, marker: Marker, points: Vec<(f64, f64)>) -> Curve {
+        Curve { name: None, points, style, join: Join::Not, marker: Some(marker) }
+    }
+
+    /// This curve, with a word in the legend.
+    pub fn named(self, name: impl Into<Label>) -> Curve {
+        Curve { name: Some(name.into()), ..self }
     }
 }
 
@@ -136,8 +141,8 @@ impl Extent {
         let places = values.filter(|value| value.is_finite()).map(|value| axis.scale.place(value));
         let (low, high) = places.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p), h.max(p)));
         let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
-        // A single value stands in the middle of an axis of its size.
-        let widened = if high - low > 1e-12 * high.abs() { 0.0 } else { 0.5 * high.abs().max(1.0) };
+        // A single value stands in the middle.
+        let widened = if high - low > 1e-12 * high.abs() { 0.0 } else { 0.5 };
         let margin = axis.margin * (high - low);
         Extent { low: low - widened - margin, high: high + widened + margin }
     }
