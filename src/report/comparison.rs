@@ -222,7 +222,11 @@ fn bound(text: &str) -> String {
     text.parse::<f64>().map_or_else(|_| text.to_owned(), |number| number.to_string())
 }
 
+/// The degrees that a SPEC says. A file of coefficients may by now be another or none, and is not opened.
 fn degrees(spec: &str) -> Option<String> {
+    if spec.starts_with("file:") {
+        return None;
+    }
     let (degrees, _) = spec.parse::<Spec>().ok()?.composition()?;
     Some(degrees.iter().map(u32::to_string).collect::<Vec<_>>().join(","))
 }
@@ -271,11 +275,15 @@ mod tests {
             run("paper:6", (6, 8)),
             run("minimax:63", (6, 7)),
             run("paper:5", (5, 8)),
+            run("file:no-such.json", (13, 1)),
         ];
         let comparison = compared(&rows);
-        assert_eq!(activations(&comparison.blocks[0]), ["paper:5", "minimax:63", "paper:6", "paper:11", "square"]);
+        assert_eq!(
+            activations(&comparison.blocks[0]),
+            ["paper:5", "minimax:63", "paper:6", "paper:11", "file:no-such.json", "square"]
+        );
         let degrees: Vec<&str> = comparison.blocks[0].lines.iter().map(|line| line.degrees.as_str()).collect();
-        assert_eq!(degrees, ["13", "63", "3,7", "7,7,27", ""]);
+        assert_eq!(degrees, ["13", "63", "3,7", "7,7,27", "", ""]);
     }
 
     /// A network without max-pools and one that has them approximated alike stand in one line.
