@@ -1,6 +1,6 @@
 //! The shards of one sweep as one results file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use super::reader::SavedResults;
@@ -30,17 +30,27 @@ pub enum MergeError {
         "{second}, line {second_line}: the run of {first}, line {first_line}, once more; remove one of the two lines"
     )]
     Twice { first: PathBuf, first_line: u64, second: PathBuf, second_line: u64 },
+    #[error("{} of the {rows} rows of sweep {sweep} are missing: {}; evaluate their shards, or go on with --resume", .missing.len(), listed(.missing))]
+    Missing { sweep: String, rows: usize, missing: Vec<usize> },
     #[error("a row cannot be written as CSV: {0}")]
     Csv(#[from] csv::Error),
 }
 
-/// The rows of `files` in their order under one header, as CSV.
+fn listed(rows: &[usize]) -> String {
+    let shown: Vec<String> = rows.iter().take(10).map(usize::to_string).collect();
+    shown.join(", ") + if rows.len() > shown.len() { ", …" } else { "" }
+}
+
+/// The rows of `files` in their order under one header, as CSV; those of a sweep in the sweep's order, where its first row
+/// stands, whatever the order of the files.
 ///
 /// # Errors
-/// [`MergeError`]: files with different columns, or a run that is there twice.
+/// [`MergeError`]: files with different columns, a run that is there twice, or a sweep of which rows are missing.
 pub fn merge(files: &[SavedResults]) -> Result<Vec<u8>, MergeError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut places: HashMap<Vec<&str>, (&SavedResults, u64)> = HashMap::new();
+    let mut sweeps: HashMap<&str, SweptRows> = HashMap::new();
+    let mut rows = Vec::new();
     for (i, file) in files.iter().enumerate() {
         if i == 0 {
             writer.write_record(&file.columns)?;
@@ -57,10 +67,43 @@ pub fn merge(files: &[SavedResults]) -> Result<Vec<u8>, MergeError> {
                     second_line: row.line,
                 });
             }
-            writer.write_record(&row.fields)?;
+            let place = match swept(file.field(row, "sweep")) {
+                None => (rows.len(), 0),
+                Some((sweep, number, of)) => {
+                    let begins = SweptRows { at: rows.len(), of, numbers: BTreeSet::new() };
+                    let known = sweeps.entry(sweep).or_insert(begins);
+                    known.numbers.insert(number);
+                    (known.at, number)
+                }
+            };
+            rows.push((place, &row.fields));
         }
     }
+    for (sweep, SweptRows { of, numbers, .. }) in sweeps {
+        let missing: Vec<usize> = (1..=of).filter(|number| !numbers.contains(number)).collect();
+        if !missing.is_empty() {
+            return Err(MergeError::Missing { sweep: sweep.to_owned(), rows: of, missing });
+        }
+    }
+    rows.sort_by_key(|(place, _)| *place);
+    for (_, fields) in rows {
+        writer.write_record(fields)?;
+    }
     Ok(writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?)
+}
+
+/// The rows of one sweep: where the first stands, how many it has, and which are there.
+struct SweptRows {
+    at: usize,
+    of: usize,
+    numbers: BTreeSet<usize>,
+}
+
+/// What the column `sweep` says: which sweep, which of its rows, of how many; nothing for a single run.
+fn swept(text: &str) -> Option<(&str, usize, usize)> {
+    let (sweep, row) = text.split_once(':')?;
+    let (number, of) = row.split_once('/')?;
+    Some((sweep, number.parse().ok()?, of.parse().ok()?))
 }
 
 fn difference(first: &[String], second: &[String]) -> Option<String> {
@@ -85,6 +128,25 @@ mod tests {
         let whole = samples::saved("c.csv", &[&first[..], &second].concat());
         assert_eq!(merged, merge(&[whole]).unwrap());
         assert_eq!(merged.iter().filter(|&&byte| byte == b'\n').count(), 4);
+    }
+
+    fn of_sweep(relu: &str, place: &str) -> Row {
+        Row { sweep: Some(format!("1a2b:{place}")), ..run(relu) }
+    }
+
+    #[test]
+    fn shards_in_any_order_are_the_sweep_in_its_own() {
+        let parts = [of_sweep("paper:4", "1/3"), of_sweep("paper:5", "2/3"), of_sweep("paper:6", "3/3")];
+        let whole = merge(&[samples::saved("whole.csv", &parts)]).unwrap();
+        let turned = [samples::saved("b.csv", &parts[2..]), samples::saved("a.csv", &parts[..2])];
+        assert_eq!(merge(&turned).unwrap(), whole);
+    }
+
+    #[test]
+    fn a_sweep_with_rows_missing_is_refused_with_their_numbers() {
+        let parts = [of_sweep("paper:4", "1/4"), of_sweep("paper:5", "3/4")];
+        let error = merge(&[samples::saved("a.csv", &parts), samples::saved("b.csv", &[run("paper:6")])]).unwrap_err();
+        assert!(error.to_string().contains("2 of the 4 rows of sweep 1a2b are missing: 2, 4;"), "{error}");
     }
 
     #[test]
