@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::Failure;
+use super::output::{deliver, open};
 use super::plot::{PlotFile, plot_file};
-use super::{Failure, print};
 use crate::activation::{
     Clenshaw, Coefficients, Sign, Spec, parse_degrees, parse_epsilon, plain_list, relu_error_f32, relu_error_f64,
 };
@@ -80,12 +81,8 @@ fn alpha(text: &str) -> Result<u32, String> {
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let out = arguments.out.as_deref();
-    // Before the work, so that a bad path fails at once.
     arguments.plot.as_ref().map_or(Ok(()), PlotFile::create)?;
-    let file_error = |source| Failure::File { flag: "--out", path: format!("{:?}", arguments.out), source };
-    if let Some(path) = out {
-        std::fs::OpenOptions::new().append(true).create(true).open(path).map_err(file_error)?;
-    }
+    open(out)?;
     let (degrees, epsilon) = match (arguments.alpha, arguments.degrees) {
         (Some(alpha), _) => Spec::Paper { alpha }.composition().unwrap_or_default(),
         (None, Some(Degrees(degrees))) => (degrees, arguments.epsilon.map_or(Epsilon::Best, Epsilon::Given)),
@@ -107,10 +104,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         Format::Openfhe => snippet::openfhe(&composite),
         Format::Orion => snippet::orion(&composite),
     };
-    match out {
-        Some(path) => std::fs::write(path, text).map_err(file_error),
-        None => print(&text),
-    }
+    deliver(out, &text)
 }
 
 fn for_people(composite: &Composite) -> String {

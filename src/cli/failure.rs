@@ -1,6 +1,6 @@
 //! How a command fails: one line and an exit code.
 
-use crate::minimax::DesignError;
+use crate::minimax::{DesignError, SearchError};
 use crate::report::plot::PlotError;
 use crate::report::{MergeError, ReadError, ResultsError};
 
@@ -12,6 +12,8 @@ pub enum Failure {
     Usage(String),
     #[error("{0}")]
     Design(#[from] DesignError),
+    #[error("{0}")]
+    Search(SearchError),
     #[error(transparent)]
     Results(#[from] ResultsError),
     #[error(transparent)]

@@ -12,10 +12,12 @@ mod failure;
 mod inspect;
 #[cfg(feature = "libtorch")]
 mod options;
+mod output;
 mod plot;
 mod report;
 #[cfg(feature = "libtorch")]
 mod reproduce;
+mod search;
 #[cfg(feature = "libtorch")]
 mod summary;
 #[cfg(feature = "libtorch")]
@@ -41,6 +43,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, nothing or only whole ro
 #[derive(Debug, Subcommand)]
 enum Command {
     Design(design::Arguments),
+    Search(search::Arguments),
     #[cfg(feature = "libtorch")]
     Inspect(inspect::Arguments),
     #[cfg(feature = "libtorch")]
@@ -65,6 +68,7 @@ enum Command {
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Design(arguments) => design::run(arguments),
+        Command::Search(arguments) => search::run(arguments),
         #[cfg(feature = "libtorch")]
         Command::Inspect(arguments) => inspect::run(&arguments),
         #[cfg(feature = "libtorch")]

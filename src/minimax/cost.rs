@@ -7,7 +7,7 @@
 use std::ops::Add;
 
 /// The price of evaluating something once on a ciphertext.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Cost {
     /// Levels consumed, the products with constants included.
     pub depth: u32,

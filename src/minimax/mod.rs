@@ -8,8 +8,10 @@ pub mod cost;
 mod paper;
 mod real;
 mod remez;
+mod search;
 
 pub use composite::{Composite, DEFAULT_BITS, DesignError, Epsilon, MAX_DEGREE, MAX_STAGES, Stage, check_degrees};
 pub use paper::{ALPHAS, PaperSet, paper_set};
 pub use real::{Real, decimal, exact_decimal, real, to_f64};
 pub use remez::{Minimax, RemezError};
+pub use search::{Found, LEAST_EPSILON, LEAST_TARGET, MAX_SEARCHED_DEGREE, Objective, Purpose, Search, SearchError};

@@ -1,0 +1,25 @@
+//! Where a result goes: to stdout or into the file of `--out`.
+
+use std::path::Path;
+
+use super::{Failure, print};
+
+/// Open the file of `--out` before the work, so that a bad path fails at once. What it holds stays until [`deliver`].
+pub(super) fn open(out: Option<&Path>) -> Result<(), Failure> {
+    let Some(path) = out else {
+        return Ok(());
+    };
+    std::fs::OpenOptions::new().append(true).create(true).open(path).map(drop).map_err(|source| failure(path, source))
+}
+
+/// Write the result.
+pub(super) fn deliver(out: Option<&Path>, text: &str) -> Result<(), Failure> {
+    match out {
+        Some(path) => std::fs::write(path, text).map_err(|source| failure(path, source)),
+        None => print(text),
+    }
+}
+
+fn failure(path: &Path, source: std::io::Error) -> Failure {
+    Failure::File { flag: "--out", path: path.display().to_string(), source }
+}
