@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use serde::Serialize;
 
 use super::Failure;
@@ -16,11 +16,10 @@ use crate::report::{Align, table};
 
 /// Find the degrees that reach an error with the least depth or the fewest multiplications
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, group(ArgGroup::new("targets").required(true).args(["alpha", "error"])))]
 pub struct Arguments {
     /// Errors of at most 2^-A: a number, a list 4,8,12 or a range 4..14 with both ends (1 to 30)
-    #[arg(long, value_name = "A|A..B", value_delimiter = ',', value_parser = alphas,
-          required_unless_present = "error", conflicts_with = "error")]
+    #[arg(long, value_name = "A|A..B", value_delimiter = ',', value_parser = alphas)]
     alpha: Vec<Alphas>,
     /// Errors of at most E, a number or a list
     #[arg(long, value_name = "E", value_delimiter = ',', allow_negative_numbers = true)]
@@ -246,7 +245,7 @@ impl DegreeSet {
 fn for_people(sets: &[DegreeSet], function: Function) -> String {
     let error = format!("{} error", function.name());
     let mut header = vec![
-        ("at most", Align::Right),
+        ("target", Align::Right),
         ("degrees", Align::Left),
         ("epsilon", Align::Right),
         (&error, Align::Right),
@@ -286,7 +285,12 @@ fn for_people(sets: &[DegreeSet], function: Function) -> String {
         let beside = compared.then(|| published.unwrap_or_default()).into_iter().flatten();
         target.into_iter().chain(found).chain(beside).collect()
     });
-    table(&header, rows)
+    let mut text =
+        table(&header, rows) + &format!("\ndepth and multiplications are those of one {}\n", function.name());
+    if compared {
+        text += "published: arXiv 2105.10879, designed anew with its own epsilon\n";
+    }
+    text
 }
 
 fn as_csv(sets: &[DegreeSet]) -> Result<String, Failure> {

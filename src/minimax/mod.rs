@@ -1,6 +1,8 @@
-//! The mathematics: minimax polynomials for sign, their composition, its errors and its cost.
+//! The mathematics: minimax polynomials for sign, their composition, its errors and its cost, and the search for the
+//! cheapest one.
 //!
-//! Knows no tensor and no file; everything is computed in arbitrary precision and rounded at the end.
+//! Knows no tensor and no file. Everything reported is computed in arbitrary precision and rounded at the end; what the
+//! search looks at on its way it estimates in f64.
 
 mod chebyshev;
 mod composite;

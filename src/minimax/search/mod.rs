@@ -80,8 +80,8 @@ pub enum SearchError {
     #[error("no stage has a degree up to {0}; degrees from 3 to {MAX_SEARCHED_DEGREE} are searched")]
     MaxDegree(u32),
     #[error(
-        "no {MAX_STAGES} stages of degrees up to {max_degree} reach the error {target:e}: none gets below {least:.2e}; \
-         higher degrees may"
+        "no composition of up to {MAX_STAGES} stages of degrees up to {max_degree} has an error of at most {target:e}: \
+         none gets below {least:.2e}; higher degrees may"
     )]
     Unreachable { target: f64, max_degree: u32, least: f64 },
     #[error(transparent)]
@@ -94,7 +94,7 @@ pub struct Search {
     max_degree: u32,
     reach: Reach,
     /// The set with the least error, for each cost of sign that was asked for.
-    best: HashMap<Cost, Option<Estimate>>,
+    best: HashMap<Cost, Estimate>,
 }
 
 /// A set of degrees with its error in f64.
@@ -194,32 +194,28 @@ impl Search {
             .collect()
     }
 
-    /// The set with the least error among those of this cost, unless the bound excludes that any meets `target`.
+    /// The set with the least error among those of this cost, unless the bounds exclude that any meets `target`. The
+    /// error of the most promising set is a limit: all sets whose bound is not above it are tried.
     fn best_below(&mut self, cost: Cost, target: f64) -> Option<Estimate> {
-        let bound = self.reach.bound(cost).filter(|bound| *bound <= target * (1.0 + BOUND_MARGIN))?;
+        let target = target * (1.0 + BOUND_MARGIN);
+        let mut most = self.reach.bound(cost).filter(|bound| *bound <= target)?;
         if let Some(known) = self.best.get(&cost) {
-            return known.clone();
+            return Some(known.clone());
         }
-        let best = self.best(cost, bound);
-        self.best.insert(cost, best.clone());
-        best
-    }
-
-    /// The set with the least error among those of this cost. The error of the most promising set is a limit: all sets
-    /// whose bound is not above it are tried.
-    fn best(&self, cost: Cost, bound: f64) -> Option<Estimate> {
-        let mut most = bound;
-        while most < 1.0 {
-            most *= 1.25;
+        let promising = loop {
             let sets = self.reach.sets(cost, MAX_STAGES, most);
-            if let Some(promising) = sets.into_iter().min_by(|a, b| a.bound.total_cmp(&b.bound)) {
-                let limit = self.estimate(promising).error;
-                let sets = self.reach.sets(cost, MAX_STAGES, limit * (1.0 + BOUND_MARGIN));
-                let estimates = sets.into_par_iter().map(|set| self.estimate(set));
-                return estimates.min_by(|a, b| a.error.total_cmp(&b.error));
+            match sets.into_iter().min_by(|a, b| a.bound.total_cmp(&b.bound)) {
+                Some(promising) => break promising,
+                None if most < target => most = (1.2 * most).min(target),
+                None => return None,
             }
-        }
-        None
+        };
+        let limit = self.estimate(promising).error * (1.0 + BOUND_MARGIN);
+        let sets = self.reach.sets(cost, MAX_STAGES, limit);
+        let estimates = sets.into_par_iter().map(|set| self.estimate(set));
+        let best = estimates.min_by(|a, b| a.error.total_cmp(&b.error))?;
+        self.best.insert(cost, best.clone());
+        Some(best)
     }
 
     fn estimate(&self, Bounded { degrees, epsilon, .. }: Bounded) -> Estimate {
@@ -420,7 +416,7 @@ mod tests {
             assert!(error(Purpose::Relu, 63, target).contains(&format!("the error {named} cannot")), "{target}");
         }
         let unreachable = error(Purpose::Relu, 3, 1e-6);
-        assert!(unreachable.contains("8 stages of degrees up to 3 reach the error 1e-6"), "{unreachable}");
+        assert!(unreachable.contains("8 stages of degrees up to 3 has an error of at most 1e-6"), "{unreachable}");
         assert!(error(Purpose::Relu, 65, 0.1).contains("65"));
         assert!(error(Purpose::Sign { epsilon: 1e-20 }, 63, 0.1).contains("epsilon 1e-20"));
     }

@@ -1,0 +1,33 @@
+//! What docs/mathematics.md quotes of the program is what the program prints.
+
+mod common;
+
+use common::{polyact_succeeds, root};
+
+#[test]
+fn quoted_output_is_the_output() {
+    let page = std::fs::read_to_string(root().join("docs/mathematics.md")).unwrap();
+    let blocks: Vec<&str> = page.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(blocks.len() >= 4);
+    for block in blocks {
+        let (command, quoted) = block.split_once('\n').unwrap();
+        let arguments: Vec<&str> = command.strip_prefix("$ polyact ").unwrap().split(' ').collect();
+        assert_eq!(quoted, polyact_succeeds(&arguments), "{command}");
+    }
+}
+
+/// The figures in the text around the first block.
+#[test]
+fn quoted_figures_are_those_of_alpha_14() {
+    use polyact::minimax::{Composite, DEFAULT_BITS, Epsilon, to_f64};
+    let design = Composite::design(&[15, 27, 29], &Epsilon::Given(17.0 / 16384.0), DEFAULT_BITS).unwrap();
+    let ratios = design.stages.iter().map(|stage| to_f64(&(&stage.interval.1 / &stage.interval.0)));
+    let ratios: Vec<String> = ratios.map(|ratio| format!("{ratio:.1}")).collect();
+    assert_eq!(ratios, ["963.8", "76.4", "3.7"]);
+    let slope: f64 = design.coefficients().iter().map(|stage| stage[0]).product();
+    assert_eq!(format!("{slope:.0}"), "2229");
+    let page = std::fs::read_to_string(root().join("docs/mathematics.md")).unwrap();
+    for figure in ["0.974 and 0.571", "ratio 964", "ratio 76", "3.7,", "7.7 \\cdot 10^{-5}", "2229"] {
+        assert!(page.contains(figure), "{figure}");
+    }
+}
