@@ -1,18 +1,31 @@
-//! What docs/mathematics.md quotes of the program is what the program prints.
+//! What the mathematics and the README quote of `search` and `design` is what the program prints.
 
 mod common;
 
 use common::{polyact_succeeds, root};
 
+/// The console blocks of a page.
+fn blocks(page: &str) -> Vec<String> {
+    let page = std::fs::read_to_string(root().join(page)).unwrap();
+    page.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// A line `…` stands for lines left out.
 #[test]
 fn quoted_output_is_the_output() {
-    let page = std::fs::read_to_string(root().join("docs/mathematics.md")).unwrap();
-    let blocks: Vec<&str> = page.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert!(blocks.len() >= 4);
+    let mut blocks = [blocks("docs/mathematics.md"), blocks("README.md")].concat();
+    blocks.retain(|block| block.starts_with("$ polyact search") || block.contains("\n…\n"));
+    assert!(blocks.len() >= 5);
     for block in blocks {
         let (command, quoted) = block.split_once('\n').unwrap();
         let arguments: Vec<&str> = command.strip_prefix("$ polyact ").unwrap().split(' ').collect();
-        assert_eq!(quoted, polyact_succeeds(&arguments), "{command}");
+        let output = polyact_succeeds(&arguments);
+        match quoted.split_once("…\n") {
+            None => assert_eq!(quoted, output, "{command}"),
+            Some((start, end)) => {
+                assert!(output.starts_with(start) && output.ends_with(end), "{command}: {quoted}\n{output}");
+            }
+        }
     }
 }
 

@@ -17,8 +17,8 @@ use super::Purpose;
 use super::stage::Stage;
 use crate::minimax::cost::{self, Cost};
 
-/// Spreads are tabulated from this, ln(1/a) = 28 on [a, 1], downward …
-const TOP: f64 = 3.33;
+/// Spreads are tabulated from this, ln(b/a) = 22, just above that of 2^-30, downward …
+const TOP: f64 = 3.1;
 /// … in these steps …
 const STEP: f64 = 0.05;
 /// … to where the error is this small. Below, the spread goes on as a straight line.
