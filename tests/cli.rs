@@ -303,6 +303,19 @@ fn bad_usage_is_told_with_what_is_allowed_and_code_2() {
     fails(&["design", "--degrees", "15", "--epsilon", "1.5"], 2, "epsilon");
     fails(&["design", "--degrees", "15", "--precision", "1"], 2, "--precision");
     fails(&["design", "--alpha", "3"], 2, "4 to 14");
+    let function = |name: &'static str, interval: &'static str| {
+        vec!["design", "--degree", "5", "--function", name, "--interval", interval]
+    };
+    fails(&function("swish", "-8,8"), 2, "known are relu, sigmoid, silu");
+    fails(&function("silu", "8"), 2, "two numbers such as -8,8");
+    fails(&function("silu", "8,-8"), 2, "[8,-8] is no interval");
+    fails(&function("step", "-8,8"), 2, "leave a gap there");
+    fails(&function("relu", "0,8"), 2, "itself a polynomial");
+    fails(&["design", "--function", "silu", "--interval", "-8,8"], 2, "--degree");
+    fails(&["design", "--function", "silu", "--interval", "-8,8", "--degree", "128"], 2, "1..=127");
+    fails(&[function("silu", "-8,8").as_slice(), &["--alpha", "14"]].concat(), 2, "cannot be used with");
+    let union = ["--interval=9,10", "--method", "chebyshev"];
+    fails(&[function("silu", "-8,8").as_slice(), &union].concat(), 2, "takes a single interval");
     if !tch::Cuda::is_available() {
         fails(&with(&["--relu-range", "9", "--device", "cuda"]), 2, "--device cuda:0");
     }
@@ -330,6 +343,23 @@ fn inspect_lists_sites_as_table_and_as_json() {
         serde_json::from_str(&polyact_succeeds(&["inspect", "--model", text(&vgg), "--json"])).unwrap();
     assert_eq!(json["totals"]["maxpool"], 4);
     assert_eq!(json["sites"][0]["elements"], 24 * 28 * 28);
+}
+
+#[test]
+fn a_function_is_designed_as_table_json_and_csv() {
+    let design = ["design", "--function", "gelu", "--degree", "4", "--interval=-3,3"];
+    let table = polyact_succeeds(&design);
+    assert!(table.contains("gelu on [-3,3]") && table.contains("depth 3, non-scalar multiplications 2"), "{table}");
+    let json = polyact_succeeds(&[design.as_slice(), &["--format", "json"]].concat());
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["intervals"], serde_json::json!([[-3.0, 3.0]]));
+    assert_eq!(json["extrema"].as_array().unwrap().len(), 7);
+    // The line x/2 of GELU: 3/2 of T_1 on [-3,3].
+    assert_eq!(json["chebyshev"][1]["f64"], 1.5);
+    assert_eq!(json["monomial"][1]["f64"], 0.5);
+    let csv = polyact_succeeds(&[design.as_slice(), &["--format", "csv", "--method", "leastsq"]].concat());
+    assert_eq!(csv.lines().count(), 1 + 2 * 5, "{csv}");
+    assert!(csv.lines().any(|line| line.starts_with("gelu,\"[-3,3]\",4,leastsq,")), "{csv}");
 }
 
 #[test]

@@ -35,3 +35,43 @@ fn coefficients_and_errors_agree_with_mpmath_to_1e_12() {
         }
     }
 }
+
+/// Every kind of function, with symmetry and without, on one interval and on unions.
+#[test]
+fn approximations_of_functions_agree_with_mpmath_to_1e_12() {
+    for (function, degree, intervals) in [
+        ("exp", "5", vec!["-1,1"]),
+        ("silu", "8", vec!["-8,8"]),
+        ("relu", "9", vec!["-3,8"]),
+        ("tanh", "7", vec!["-4,4"]),
+        ("gelu", "6", vec!["-3,5"]),
+        ("step", "6", vec!["-2,-0.5", "0.25,1", "1.5,3"]),
+        ("1/x", "6", vec!["-2,-0.5", "0.25,3"]),
+    ] {
+        let reference = python("function_minimax.py", &[&[function, degree], intervals.as_slice()].concat());
+        let reference: Value = serde_json::from_str(&reference).unwrap();
+        let design = |method: &str| -> Value {
+            let mut arguments = vec!["design", "--function", function, "--degree", degree];
+            arguments.extend(["--method", method, "--format", "json"]);
+            intervals.iter().for_each(|interval| arguments.extend(["--interval", interval]));
+            serde_json::from_str(&polyact_succeeds(&arguments)).unwrap()
+        };
+        let agree = |ours: &Value, theirs: &Value| {
+            let (ours, theirs) = (ours.as_array().unwrap(), theirs.as_array().unwrap());
+            let largest = theirs.iter().map(|c| number(c).abs()).fold(0.0, f64::max);
+            assert_eq!(ours.len(), theirs.len());
+            for (ours, theirs) in ours.iter().zip(theirs) {
+                let difference = (number(&ours["decimal"]) - number(theirs)).abs();
+                assert!(difference <= 1e-12 * largest, "{function} {degree}: {ours} {theirs}");
+                assert_eq!(ours["f64"].as_f64().unwrap(), number(&ours["decimal"]), "the f64 is the nearest one");
+            }
+        };
+        let best = design("minimax");
+        let (ours, theirs) = (number(&best["error"]), number(&reference["error"]));
+        assert!((ours - theirs).abs() <= 1e-12 * theirs, "{function} {degree}: {ours} {theirs}");
+        agree(&best["monomial"], &reference["monomial"]);
+        if intervals.len() == 1 {
+            agree(&design("leastsq")["chebyshev"], &reference["leastsq"]);
+        }
+    }
+}

@@ -1,10 +1,11 @@
-//! `polyact design`: a composition of minimax polynomials, with its certificate.
+//! `polyact design`: a composition of minimax polynomials, with its certificate; see also `design_function`.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use super::Failure;
+use super::design_function::FunctionOptions;
 use super::output::{deliver, open};
 use super::plot::{PlotFile, plot_file};
 use crate::activation::{
@@ -13,12 +14,13 @@ use crate::activation::{
 use crate::minimax::{Composite, DEFAULT_BITS, DesignError, Epsilon, cost, decimal, to_f64};
 use crate::report::{Align, composition, snippet, table};
 
-/// Design the composition of minimax polynomials that approximates sign, and with it ReLU and max
+/// Design the composition of minimax polynomials that approximates sign, and with it ReLU and max; or one polynomial for
+/// another function
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Odd degrees of the stages, in the order of application (3 to 127, at most 8)
-    #[arg(long, value_name = "D,D,…", value_parser = degrees, required_unless_present = "alpha")]
+    #[arg(long, value_name = "D,D,…", value_parser = degrees, required_unless_present_any = ["alpha", "function"])]
     degrees: Option<Degrees>,
     /// Where sign begins, between 0 and 1 [default: the one that makes the worst ReLU error least]
     #[arg(long, value_name = "E", value_parser = parse_epsilon)]
@@ -26,10 +28,12 @@ pub struct Arguments {
     /// The published degree set and epsilon for the ReLU error 2^-ALPHA on [-1,1] (4 to 14)
     #[arg(long, value_name = "ALPHA", value_parser = alpha, conflicts_with_all = ["degrees", "epsilon"])]
     alpha: Option<u32>,
+    #[command(flatten)]
+    function: FunctionOptions,
     /// Bits of precision to compute with, at least; more are taken where needed (64 to 65536)
     #[arg(long, value_name = "BITS", default_value_t = DEFAULT_BITS)]
     precision: usize,
-    /// How to print the composition
+    /// How to print the polynomials; of one function as table, json or csv
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Write to FILE instead of stdout
@@ -45,11 +49,14 @@ const EXAMPLES: &str = "Examples:
   polyact design --alpha 14 --format json --out alpha14.json
   polyact design --degrees 7,15,27 --epsilon 0.004 --format csv
   polyact design --alpha 14 --format lattigo --out sign.go
-  polyact design --alpha 14 --plot alpha14.svg";
+  polyact design --alpha 14 --plot alpha14.svg
+  polyact design --function silu --interval -8,8 --degree 59
+  polyact design --function step --interval -8,-0.1 --interval 0.1,8 --degree 27 --format json
+  polyact design --function relu --interval -8,8 --degree 27 --method chebyshev";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    /// For people: stages, intervals, errors, cost
+pub(super) enum Format {
+    /// For people: intervals, errors, cost
     Table,
     /// All of it, coefficients in both bases, as f64 and in full precision; `--relu file:FILE` reads it
     Json,
@@ -83,10 +90,19 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let out = arguments.out.as_deref();
     arguments.plot.as_ref().map_or(Ok(()), PlotFile::create)?;
     open(out)?;
-    let (degrees, epsilon) = match (arguments.alpha, arguments.degrees) {
+    let text = match arguments.function.design(arguments.precision, arguments.format)? {
+        Some(text) => text,
+        None => composed(&arguments)?,
+    };
+    deliver(out, &text)
+}
+
+/// The text of the composition that is asked for; its figure is written.
+fn composed(arguments: &Arguments) -> Result<String, Failure> {
+    let (degrees, epsilon) = match (arguments.alpha, &arguments.degrees) {
         (Some(alpha), _) => Spec::Paper { alpha }.composition().unwrap_or_default(),
-        (None, Some(Degrees(degrees))) => (degrees, arguments.epsilon.map_or(Epsilon::Best, Epsilon::Given)),
-        (None, None) => return Err(Failure::Usage("--degrees or --alpha is needed".to_owned())),
+        (None, Some(Degrees(degrees))) => (degrees.clone(), arguments.epsilon.map_or(Epsilon::Best, Epsilon::Given)),
+        (None, None) => return Err(Failure::Usage("--degrees, --alpha or --function is needed".to_owned())),
     };
     let composite = Composite::design(&degrees, &epsilon, arguments.precision).map_err(|error| match error {
         DesignError::Bits(_) => Failure::Usage(format!("--precision: {error}")),
@@ -95,7 +111,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(file) = &arguments.plot {
         file.write(&composition::figure(&composite, arguments.alpha))?;
     }
-    let text = match arguments.format {
+    Ok(match arguments.format {
         Format::Table => for_people(&composite),
         Format::Json => serde_json::to_string_pretty(&Coefficients::of(&composite))? + "\n",
         Format::Csv => Coefficients::of(&composite).csv()?,
@@ -103,8 +119,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         Format::Lattigo => snippet::lattigo(&composite),
         Format::Openfhe => snippet::openfhe(&composite),
         Format::Orion => snippet::orion(&composite),
-    };
-    deliver(out, &text)
+    })
 }
 
 fn for_people(composite: &Composite) -> String {

@@ -1,6 +1,6 @@
 //! How a command fails: one line and an exit code.
 
-use crate::minimax::{DesignError, SearchError};
+use crate::minimax::{ApproximationError, DesignError, SearchError};
 use crate::report::plot::PlotError;
 use crate::report::{MergeError, ReadError, ResultsError};
 
@@ -14,6 +14,8 @@ pub enum Failure {
     Design(#[from] DesignError),
     #[error("{0}")]
     Search(SearchError),
+    #[error(transparent)]
+    Approximation(#[from] ApproximationError),
     #[error(transparent)]
     Results(#[from] ResultsError),
     #[error(transparent)]

@@ -5,6 +5,7 @@ mod calibrate;
 #[cfg(feature = "libtorch")]
 mod configuration;
 mod design;
+mod design_function;
 #[cfg(feature = "libtorch")]
 mod eval;
 mod failure;

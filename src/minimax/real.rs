@@ -41,6 +41,11 @@ pub fn is_negative(x: &Real) -> bool {
     *x < Real::ZERO
 }
 
+/// e^`x` with the precision of `x`; the library's own loses the precision at 0.
+pub fn exp(x: &Real) -> Real {
+    rounded(&x.exp(), x.precision())
+}
+
 /// `x` in decimal scientific notation with at most `digits` significant digits, rounded to nearest, ties to even.
 pub fn decimal(x: &Real, digits: usize) -> String {
     let (digits, exponent) = (digits.max(1), x.repr().exponent());

@@ -8,6 +8,7 @@
 //! Source: Cheney, Introduction to Approximation Theory, chapter 3 (exchange, de la Vallée-Poussin bound); the use for
 //! sign: Lee et al., arXiv 2105.10879, section 3.
 
+use super::extrema::critical;
 use super::real::{Real, abs, decimal, is_negative, power_of_two, real, rounded, to_f64};
 
 /// The stage's error on its reference is level to this many bits when the exchange ends.
@@ -238,8 +239,10 @@ fn extrema(coefficients: &[Real], reference: &[Real], low: &Real, high: &Real) -
     extrema.push(low.clone());
     for i in 1..n {
         let guess = &reference[i] * &reference[i];
-        let u = root(&slope, &curvature, separators[i - 1].clone(), separators[i].clone(), guess, &tolerance);
-        extrema.push(u.sqrt());
+        let derivatives = |u: &Real| (horner(&slope, u), horner(&curvature, u));
+        let (left, right) = (separators[i - 1].clone(), separators[i].clone());
+        // p rises through the first root of 1 − p, falls through the second, and so on.
+        extrema.push(critical(derivatives, i % 2 == 0, left, right, &guess, &tolerance).sqrt());
     }
     extrema.push(high.clone());
     extrema.windows(2).all(|w| w[0] < w[1]).then_some(extrema)
@@ -259,30 +262,6 @@ fn separator(coefficients: &[Real], slope: &[Real], left: &Real, right: &Real, r
         if below_one == rising { left = middle } else { right = middle }
     }
     None
-}
-
-/// The root of `slope` in [left, right] by Newton's method, kept inside a shrinking bracket.
-fn root(slope: &[Real], curvature: &[Real], mut left: Real, mut right: Real, guess: Real, tolerance: &Real) -> Real {
-    let left_negative = is_negative(&horner(slope, &left));
-    let mut u = if guess > left && guess < right { guess } else { (&left + &right) / Real::from(2u8) };
-    loop {
-        let value = horner(slope, &u);
-        if is_negative(&value) == left_negative {
-            left = u.clone()
-        } else {
-            right = u.clone()
-        }
-        if &right - &left <= *tolerance {
-            return u;
-        }
-        let derivative = horner(curvature, &u);
-        let next = if derivative == Real::ZERO { left.clone() } else { &u - value / derivative };
-        let next = if next > left && next < right { next } else { (&left + &right) / Real::from(2u8) };
-        if abs(&(&next - &u)) <= *tolerance {
-            return next;
-        }
-        u = next;
-    }
 }
 
 #[cfg(test)]
