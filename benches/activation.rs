@@ -1,24 +1,21 @@
 //! Time of the activation kernels, a value: `cargo bench`. Data stay in the second-level cache.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use polyact::activation::{MaxPool, Relu, Sign, Spec, Window};
+use polyact::activation::{Activation, MaxPool, Relu, Sign, Spec, Window};
 use std::hint::black_box;
 
 const VALUES: usize = 16 * 1024;
-
-fn sign(alpha: u32) -> Sign {
-    Sign::design(&Spec::Paper { alpha }).expect("a published degree set").expect("no exact function")
-}
 
 fn relu(criterion: &mut Criterion) {
     let x: Vec<f32> = (0..VALUES).map(|i| 19.0 * (i as f32 * 0.37).sin()).collect();
     let mut y = vec![0f32; VALUES];
     let mut group = criterion.benchmark_group("relu");
     group.throughput(Throughput::Elements(VALUES as u64));
-    for alpha in [7, 10, 12, 14] {
-        let relu = Relu::new(sign(alpha), 20.0);
+    for spec in ["paper:7", "paper:10", "paper:12", "paper:14", "square", "chebyshev:27"] {
+        let approximation = Activation::design(&spec.parse().expect("an activation"));
+        let relu = Relu::new(approximation.expect("within reach").expect("no exact function"), 20.0);
         // SAFETY: both hold VALUES values.
-        group.bench_function(format!("paper:{alpha}"), |bench| {
+        group.bench_function(spec, |bench| {
             bench.iter(|| unsafe { relu.run(black_box(x.as_ptr()), y.as_mut_ptr(), VALUES, &mut |_, _| {}) })
         });
     }
@@ -32,7 +29,9 @@ fn max_pool(criterion: &mut Criterion) {
     for (kernel, padding) in [(2, 0), (3, 1)] {
         let window =
             Window { kernel: [kernel; 2], stride: [2; 2], padding: [padding; 2], dilation: [1; 2], ceil_mode: false };
-        let pool = MaxPool::new(sign(14), 20.0, window, true).expect("room for the tournament");
+        let sign =
+            Sign::design(&Spec::Paper { alpha: 14 }).expect("a published degree set").expect("no exact function");
+        let pool = MaxPool::new(sign, 20.0, window, true).expect("room for the tournament");
         group.throughput(Throughput::Elements(SIDE as u64 * SIDE as u64));
         // SAFETY: both hold four planes.
         group.bench_function(format!("{kernel}x{kernel} stride 2"), |bench| {

@@ -67,6 +67,36 @@ fn a_row_does_not_depend_on_batch_threads_or_repetition() {
     }
 }
 
+/// Networks that were trained with ReLU do not survive most single polynomials, and a good fit of high degree keeps some.
+#[test]
+fn single_polynomials_stand_in_for_relu_and_not_for_max() {
+    let resnet = weights("resnet20-fashion.pt");
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("results.csv");
+    let common =
+        ["eval", "--model", text(&resnet), "--limit", "256", "--relu-range", "16", "--quiet", "--out", text(&out)];
+    for relu in ["square", "aq", "chebyshev:27", "leastsq:27", "leastsq:127"] {
+        polyact_succeeds(&[common.as_slice(), &["--relu", relu]].concat());
+    }
+    let rows = rows(&out);
+    let of = |name: &str| rows.iter().map(|row| column(row, name)).collect::<Vec<String>>();
+    assert_eq!(of("relu"), ["square", "aq", "chebyshev:27", "leastsq:27", "leastsq:127"]);
+    assert_eq!(of("depth"), ["1", "2", "5", "5", "7"]);
+    let agreement: Vec<f64> = of("agreement").iter().map(|value| value.parse().unwrap()).collect();
+    assert!(agreement[0] < 50.0 && agreement[4] > agreement[2], "{agreement:?}");
+
+    let vgg = weights("vgg-fashion.pt");
+    let vgg = ["eval", "--model", text(&vgg), "--relu-range", "16", "--relu", "chebyshev:27", "--limit", "256"];
+    fails(&vgg, 2, "one polynomial is no max; leave max-pools exact (--maxpool exact)");
+    fails(&[vgg.as_slice(), &["--maxpool", "square"]].concat(), 2, "one polynomial is no max");
+    let table = polyact_succeeds(&[vgg.as_slice(), &["--maxpool", "exact"]].concat());
+    assert!(
+        table.contains("7 relu as chebyshev:27 on [-16,16], depth 5") && table.contains("4 maxpool exact"),
+        "{table}"
+    );
+    fails(&["eval", "--model", vgg[2], "--relu", "leastsq:128"], 2, "from 1 to 127");
+}
+
 #[test]
 fn values_outside_the_range_are_told_with_site_and_image() {
     let vgg = weights("vgg-fashion.pt");

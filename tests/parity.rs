@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use common::{by_kind, polyact_succeeds, python, read_f32, text};
-use polyact::activation::{MaxPool, Relu, Sign, Spec, Window};
+use polyact::activation::{Activation, MaxPool, Relu, Sign, Spec, Window};
 use polyact::model::{Model, Sites};
 use tch::{Cuda, Device, Kind, Tensor};
 
@@ -85,7 +85,7 @@ fn swapped_networks_agree_with_float64_in_pytorch() {
         let bound = 2f64.powi(-14).to_string();
         let printed = python("swapped_logits.py", &[name, text(folder.path()), text(&design), &bound]);
         let numbers: Vec<f64> = printed.split_whitespace().map(|word| word.parse().unwrap()).collect();
-        let sign = Sign::design(&Spec::Paper { alpha: 14 }).unwrap().unwrap();
+        let sign = Activation::design(&Spec::Paper { alpha: 14 }).unwrap().unwrap();
         for device in devices() {
             let model = Model::load(&folder.path().join("model.pt"), device).unwrap();
             let sites = by_kind(&model, Some((&sign, numbers[1])), Some((&sign, numbers[2]))).unwrap();
@@ -102,17 +102,22 @@ fn kernels_and_tensor_operations_agree() {
     const RANGE: f64 = 12.0;
     let values = 2 * 3 * 17 * 19;
     let x: Vec<f32> = (0..values).map(|i| (RANGE * (i as f64 * 0.7).sin()) as f32).collect();
-    for alpha in [4, 10, 12, 14] {
-        let sign = Sign::design(&Spec::Paper { alpha }).unwrap().unwrap();
-        for relu in [Relu::new(sign.clone(), RANGE), Relu::six(sign.clone(), RANGE)] {
+    for spec in
+        ["paper:4", "paper:10", "paper:12", "paper:14", "square", "aq", "chebyshev:27", "leastsq:1", "leastsq:127"]
+    {
+        let spec: Spec = spec.parse().unwrap();
+        let approximation = Activation::design(&spec).unwrap().unwrap();
+        for relu in [Relu::new(approximation.clone(), RANGE), Relu::six(approximation, RANGE)] {
             let mut y = vec![0f32; values];
             // SAFETY: both of the same length.
             unsafe { relu.run(x.as_ptr(), y.as_mut_ptr(), values, &mut |_, _| panic!("inside the range")) };
             for device in devices() {
                 let tensor = relu.of_tensor(&Tensor::from_slice(&x).to_device(device)).unwrap();
-                assert!(largest_difference(&tensor, &y) <= 1e-6 * RANGE, "alpha {alpha} on {device:?}");
+                let size = y.iter().fold(RANGE, |size, &y| size.max(y.abs().into()));
+                assert!(largest_difference(&tensor, &y) <= 1e-6 * size, "{spec} on {device:?}");
             }
         }
+        let Some(sign) = Sign::design(&spec).unwrap() else { continue };
         for (kernel, stride, padding, dilation, ceil_mode) in
             [(2, 2, 0, 1, false), (3, 2, 1, 1, false), (3, 2, 0, 1, true), (3, 1, 1, 2, false), (5, 3, 2, 1, true)]
         {
@@ -139,7 +144,7 @@ fn kernels_and_tensor_operations_agree() {
                         ceil_mode,
                     );
                     assert_eq!(tensor.size(), exact_shape.size());
-                    assert!(largest_difference(&tensor, &y) <= 1e-6 * RANGE, "alpha {alpha}, {window:?} on {device:?}");
+                    assert!(largest_difference(&tensor, &y) <= 1e-6 * RANGE, "{spec}, {window:?} on {device:?}");
                 }
             }
         }

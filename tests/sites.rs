@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use common::{by_kind, python, read_f32, text};
-use polyact::activation::{Sign, Spec};
+use polyact::activation::{Activation, Spec};
 use polyact::model::{Model, ModelError};
 use tch::{Device, Kind, Tensor};
 
@@ -49,7 +49,7 @@ fn difference(a: &Tensor, b: &Tensor) -> f64 {
 #[test]
 fn every_way_to_write_a_network_is_swapped_without_a_change_of_meaning() {
     let small = Small::new();
-    let sign = Sign::design(&Spec::Paper { alpha: 14 }).unwrap().unwrap();
+    let sign = Activation::design(&Spec::Paper { alpha: 14 }).unwrap().unwrap();
     // Values stay within 40; an approximate site is off by at most 46·2^-14, and a few add up.
     let tolerance = 0.02;
     for name in
@@ -107,7 +107,7 @@ fn what_is_no_polynomial_is_reported_with_its_place() {
 fn overflow_is_counted_by_site_and_image() {
     let small = Small::new();
     let model = small.load("TupleOutput");
-    let sign = Sign::design(&Spec::Paper { alpha: 12 }).unwrap().unwrap();
+    let sign = Activation::design(&Spec::Paper { alpha: 12 }).unwrap().unwrap();
     let mut input = small.input("TupleOutput");
     let _ = input.get(1).fill_(0.0);
     let _ = input.get(1).get(0).get(5).get(5).fill_(f64::NAN);
@@ -131,10 +131,10 @@ fn overflow_is_counted_by_site_and_image() {
 fn windows_that_cannot_be_approximated_are_named() {
     let small = Small::new();
     let model = small.load("HugeWindow");
-    let sign = Sign::design(&Spec::Paper { alpha: 14 }).unwrap().unwrap();
+    let sign = Activation::design(&Spec::Paper { alpha: 14 }).unwrap().unwrap();
     let error = by_kind(&model, None, Some((&sign, 10.0))).err().expect("7x7 is too large");
     assert!(matches!(error, ModelError::Window { index: 1, .. }), "{error}");
-    let crude = Sign::design(&"minimax:3@0.0001".parse().unwrap()).unwrap().unwrap();
+    let crude = Activation::design(&"minimax:3@0.0001".parse().unwrap()).unwrap().unwrap();
     let error = by_kind(&small.load("Pools"), None, Some((&crude, 10.0))).err().expect("no room");
     assert!(matches!(error, ModelError::NoRoom { .. }), "{error}");
 }

@@ -1,6 +1,6 @@
 //! What ReLU error is left on [−1, 1] once a composition is rounded and computed in f64 or f32.
 
-use super::{Clenshaw, Relu, Sign};
+use super::{Activation, Clenshaw, Relu, Sign};
 
 /// Points in each half of the grid.
 const POINTS: usize = 1 << 14;
@@ -10,7 +10,7 @@ const POINTS: usize = 1 << 14;
 pub fn relu_error_f64(sign: &Sign) -> f64 {
     let x: Vec<f64> = grid().collect();
     let mut y = vec![0.0; x.len()];
-    let relu = Relu::new(sign.clone(), 1.0);
+    let relu = Relu::new(Activation::Composition(sign.clone()), 1.0);
     // SAFETY: both of the same length. Nothing in the grid is outside.
     unsafe { relu.run(x.as_ptr(), y.as_mut_ptr(), x.len(), &mut |_, _| {}) };
     worst(x.iter().zip(&y).map(|(x, y)| (y - x).abs()))
@@ -59,7 +59,12 @@ mod tests {
         let mut y = vec![0.0; x.len()];
         // SAFETY: both of the same length.
         unsafe {
-            Relu::new(Sign::of(composite), 1.0).run(x.as_ptr(), y.as_mut_ptr(), x.len(), &mut |_, _| {});
+            Relu::new(Activation::Composition(Sign::of(composite)), 1.0).run(
+                x.as_ptr(),
+                y.as_mut_ptr(),
+                x.len(),
+                &mut |_, _| {},
+            );
         }
         y
     }

@@ -1,4 +1,5 @@
-//! The composition evaluated on registers: Horner's scheme in u = y², all stages without leaving the registers.
+//! Polynomials evaluated on registers: compositions by Horner's scheme in u = y², all stages without leaving the registers,
+//! and Chebyshev series by Clenshaw's recurrence.
 //!
 //! Plain loops only: a closure is compiled without the instructions of the loop that it stands in.
 
@@ -29,6 +30,36 @@ pub(super) unsafe fn sign<V: Lanes, const K: usize>(stages: &[Vec<f64>], y: &mut
             for k in 0..K {
                 y[k] = y[k].mul(sum[k]);
             }
+        }
+    }
+}
+
+/// v ← Σ c_k·T_k(v) on `K` registers, |v| ≤ 1.
+///
+/// # Safety
+/// As for [`sign`].
+#[inline(always)]
+pub(super) unsafe fn series<V: Lanes, const K: usize>(coefficients: &[f64], v: &mut [V; K]) {
+    let Some((&first, rest)) = coefficients.split_first() else {
+        return;
+    };
+    unsafe {
+        let (mut next, mut after) = ([V::splat(0.0); K], [V::splat(0.0); K]);
+        let mut twice = *v;
+        for k in 0..K {
+            twice[k] = v[k].add(v[k]);
+        }
+        for &coefficient in rest.iter().rev() {
+            let coefficient = V::splat(coefficient);
+            for k in 0..K {
+                let value = twice[k].mul_add(next[k], coefficient.sub(after[k]));
+                after[k] = next[k];
+                next[k] = value;
+            }
+        }
+        let first = V::splat(first);
+        for k in 0..K {
+            v[k] = v[k].mul_add(next[k], first.sub(after[k]));
         }
     }
 }

@@ -1,11 +1,13 @@
-//! What stands in for ReLU and max: its text form, the approximate sign behind it, and the kernels that compute it.
+//! What stands in for ReLU and max: its text form, the polynomials behind it, and the kernels that compute it.
 //!
 //! ReLU with range B is B·r(x/B), r(x) = (x + x·p(x))/2; ReLU6 is ReLU(x) − ReLU(x−6); max-pooling is a tournament of
 //! m(a,b) = ((a+b) + (a−b)·p(a−b))/2 over inputs scaled into [0, 1] (Lee et al., arXiv 2105.10879, sections 3 and 4).
-//! p is the composition of [`crate::minimax`]. Nothing is clipped: outside the range the polynomials are evaluated as
+//! p is the composition of [`crate::minimax`]. In the place of ReLU a single polynomial can stand as well, as in work before
+//! compositions. Nothing is clipped: outside the range the polynomials are evaluated as
 //! they would be under encryption, and the inputs there are counted.
 
 mod accuracy;
+mod approximation;
 mod clenshaw;
 mod coefficients;
 mod file;
@@ -19,6 +21,7 @@ mod spec;
 mod tensor;
 
 pub use accuracy::{relu_error_f32, relu_error_f64};
+pub use approximation::{Activation, Polynomial};
 pub use clenshaw::Clenshaw;
 pub use coefficients::{Coefficients, CoefficientsError, plain_list};
 pub use file::{CoefficientFile, FileError};

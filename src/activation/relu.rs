@@ -1,16 +1,18 @@
 //! The ReLU and ReLU6 kernels: one pass over the values, computed in f64, counted where they leave the range.
 
-use super::kernel::{load, sign, store};
+use super::approximation::Form;
+use super::kernel::{load, series, sign, store};
 use super::lanes::{Element, Isa, Lanes, MAX_BLOCK, Pass};
-use super::{Report, Sign};
+use super::{Activation, Polynomial, Report};
 
 /// How far ReLU6 shifts its second ReLU.
 const SIX: f64 = 6.0;
 
-/// B·r(x/B), or for ReLU6 B·r(x/B) − C·r((x−6)/C) with C = B + 6, which holds x − 6 wherever B holds x.
+/// B·r(x/B), or for ReLU6 B·r(x/B) − C·r((x−6)/C) with C = B + 6, which holds x − 6 wherever B holds x. Polynomials that
+/// do not know the range are applied to x and x − 6 themselves.
 #[derive(Debug, Clone)]
 pub struct Relu {
-    sign: Sign,
+    approximation: Activation,
     range: f64,
     six: bool,
     isa: Isa,
@@ -18,13 +20,13 @@ pub struct Relu {
 
 impl Relu {
     /// ReLU for inputs in [−`range`, `range`]; `range` is positive and finite.
-    pub fn new(sign: Sign, range: f64) -> Relu {
-        Relu { sign, range, six: false, isa: Isa::detect() }
+    pub fn new(approximation: Activation, range: f64) -> Relu {
+        Relu { approximation, range, six: false, isa: Isa::detect() }
     }
 
     /// ReLU6 for inputs in [−`range`, `range`].
-    pub fn six(sign: Sign, range: f64) -> Relu {
-        Relu { six: true, ..Relu::new(sign, range) }
+    pub fn six(approximation: Activation, range: f64) -> Relu {
+        Relu { six: true, ..Relu::new(approximation, range) }
     }
 
     /// The bound B of the inputs.
@@ -32,9 +34,10 @@ impl Relu {
         self.range
     }
 
-    /// The sign inside.
-    pub fn sign(&self) -> &Sign {
-        &self.sign
+    /// What stands in for ReLU.
+    #[cfg(feature = "libtorch")]
+    pub(super) fn approximation(&self) -> &Activation {
+        &self.approximation
     }
 
     /// (shift, range) of each ReLU that is summed, the second subtracted.
@@ -105,9 +108,9 @@ unsafe fn relu_block<T: Element, V: Lanes, const K: usize>(
         if any_outside {
             outside();
         }
-        let mut sum = term::<V, K>(relu.sign.stages(), &x, 0.0, relu.range);
+        let mut sum = term::<V, K>(&relu.approximation, &x, 0.0, relu.range);
         if relu.six {
-            let second = term::<V, K>(relu.sign.stages(), &x, SIX, relu.range + SIX);
+            let second = term::<V, K>(&relu.approximation, &x, SIX, relu.range + SIX);
             for k in 0..K {
                 sum[k] = sum[k].sub(second[k]);
             }
@@ -116,15 +119,32 @@ unsafe fn relu_block<T: Element, V: Lanes, const K: usize>(
     }
 }
 
-/// h + h·p(2h/range) with h = (x − shift)/2.
+/// The approximate ReLU of x − shift.
 #[inline(always)]
-unsafe fn term<V: Lanes, const K: usize>(stages: &[Vec<f64>], x: &[V; K], shift: f64, range: f64) -> [V; K] {
+unsafe fn term<V: Lanes, const K: usize>(approximation: &Activation, x: &[V; K], shift: f64, range: f64) -> [V; K] {
     unsafe {
-        let (shift, half, double) = (V::splat(shift), V::splat(0.5), V::splat(2.0 / range));
+        let shift = V::splat(shift);
+        let mut shifted = *x;
+        for k in 0..K {
+            shifted[k] = x[k].sub(shift);
+        }
+        match approximation {
+            Activation::Composition(sign) => composition(sign.stages(), &shifted, range),
+            Activation::Polynomial(Polynomial { form: Form::Parabola(c), .. }) => parabola(c, &shifted),
+            Activation::Polynomial(Polynomial { form: Form::Series(c), .. }) => even(c, &shifted, range),
+        }
+    }
+}
+
+/// h + h·p(2h/range) with h = x/2.
+#[inline(always)]
+unsafe fn composition<V: Lanes, const K: usize>(stages: &[Vec<f64>], x: &[V; K], range: f64) -> [V; K] {
+    unsafe {
+        let (half, double) = (V::splat(0.5), V::splat(2.0 / range));
         let mut h = *x;
         let mut p = *x;
         for k in 0..K {
-            h[k] = x[k].sub(shift).mul(half);
+            h[k] = x[k].mul(half);
             p[k] = h[k].mul(double);
         }
         sign::<V, K>(stages, &mut p);
@@ -135,13 +155,47 @@ unsafe fn term<V: Lanes, const K: usize>(stages: &[Vec<f64>], x: &[V; K], shift:
     }
 }
 
+/// c_0 + c_1·x + c_2·x².
+#[inline(always)]
+unsafe fn parabola<V: Lanes, const K: usize>(coefficients: &[f64; 3], x: &[V; K]) -> [V; K] {
+    unsafe {
+        let [constant, slope, square] = *coefficients;
+        let (constant, slope, square) = (V::splat(constant), V::splat(slope), V::splat(square));
+        let mut y = *x;
+        for k in 0..K {
+            y[k] = x[k].mul_add(square, slope).mul_add(x[k], constant);
+        }
+        y
+    }
+}
+
+/// x/2 + range·Σ c_k·T_k(2(x/range)² − 1).
+#[inline(always)]
+unsafe fn even<V: Lanes, const K: usize>(coefficients: &[f64], x: &[V; K], range: f64) -> [V; K] {
+    unsafe {
+        let (half, two, one) = (V::splat(0.5), V::splat(2.0), V::splat(1.0));
+        let (inverse, range) = (V::splat(1.0 / range), V::splat(range));
+        let mut y = *x;
+        for k in 0..K {
+            let t = x[k].mul(inverse);
+            y[k] = t.mul(t).mul(two).sub(one);
+        }
+        series::<V, K>(coefficients, &mut y);
+        for k in 0..K {
+            y[k] = y[k].mul_add(range, x[k].mul(half));
+        }
+        y
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::activation::Spec;
+    use crate::minimax::{Approximation, DEFAULT_BITS, Domain, Function, Method, Real, to_f64};
 
-    fn designed(spec: &str) -> Sign {
-        Sign::design(&spec.parse::<Spec>().unwrap()).unwrap().unwrap()
+    fn designed(spec: &str) -> Activation {
+        Activation::design(&spec.parse::<Spec>().unwrap()).unwrap().unwrap()
     }
 
     fn isas() -> Vec<Isa> {
@@ -177,7 +231,7 @@ mod tests {
                     let x: Vec<f64> = (0..count).map(|i| -7.5 + 15.0 * i as f64 / count.max(2) as f64).collect();
                     let (y, outside) = run(&relu, &x);
                     let worst = x.iter().zip(&y).map(|(x, y)| (x.max(0.0) - y).abs()).fold(0.0, f64::max);
-                    assert!(worst <= 7.5 * relu.sign().bound(), "{isa:?}, alpha {alpha}, {count}: {worst}");
+                    assert!(worst <= 7.5 * 2f64.powi(-alpha), "{isa:?}, alpha {alpha}, {count}: {worst}");
                     assert_eq!(outside, 0);
                 }
             }
@@ -189,11 +243,64 @@ mod tests {
         let relu = Relu::six(designed("paper:14"), 20.0);
         let x: Vec<f32> = (0..=4000).map(|i| -20.0 + i as f32 / 100.0).collect();
         let (y, outside) = run(&relu, &x);
-        let bound = (20.0 + 26.0) * relu.sign().bound() as f32 + 1e-5;
+        let bound = (20.0 + 26.0) * 2f32.powi(-14) + 1e-5;
         for (x, y) in x.iter().zip(&y) {
             assert!((x.clamp(0.0, 6.0) - y).abs() <= bound, "{x}: {y}");
         }
         assert_eq!(outside, 0);
+    }
+
+    /// The fit in arbitrary precision, at x/7.5.
+    #[test]
+    fn single_polynomials_are_those_of_high_precision_on_every_instruction_set() {
+        let x: Vec<f64> = (0..=300).map(|i| -7.5 + 0.05 * f64::from(i)).chain([1e-300, -1e-9, 7.5]).collect();
+        let domain = Domain::new(vec![(-1.0, 1.0)]).unwrap();
+        for (name, method) in [("chebyshev", Method::Chebyshev), ("leastsq", Method::LeastSquares)] {
+            for degree in [1, 2, 3, 4, 7, 26, 27, 64, 126, 127] {
+                let fit = Approximation::design(Function::Relu, &domain, degree, method, DEFAULT_BITS).unwrap();
+                let expected = |x: f64| {
+                    let t =
+                        Real::try_from(x).unwrap().with_precision(DEFAULT_BITS).value() / Real::try_from(7.5).unwrap();
+                    7.5 * to_f64(&fit.series.value(&t))
+                };
+                let expected: Vec<f64> = x.iter().map(|&x| expected(x)).collect();
+                for isa in isas() {
+                    let relu = Relu { isa, ..Relu::new(designed(&format!("{name}:{degree}")), 7.5) };
+                    let (y, outside) = run(&relu, &x);
+                    assert_eq!(outside, 0);
+                    for ((x, y), expected) in x.iter().zip(&y).zip(&expected) {
+                        assert!((y - expected).abs() <= 1e-13, "{isa:?}, {name}:{degree} at {x}: {y} {expected}");
+                    }
+                    // The error on [−1, 1], scaled by the range.
+                    let worst = x.iter().zip(&y).map(|(x, y)| (x.max(0.0) - y).abs()).fold(0.0, f64::max);
+                    let bound = 7.5 * to_f64(&fit.error);
+                    assert!(worst <= bound + 1e-13 && worst >= 0.5 * bound, "{name}:{degree}: {worst} {bound}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn square_and_aq_are_of_x_itself_whatever_the_range() {
+        let x = [-3.0, -0.5, 0.0, 1.0, 40.0];
+        for isa in isas() {
+            for range in [0.25, 100.0] {
+                let y = |spec| run(&Relu { isa, ..Relu::new(designed(spec), range) }, &x);
+                assert_eq!(y("square").0, x.map(|x| x * x));
+                assert_eq!(y("aq").0, x.map(|x| x * x / 8.0 + x / 2.0 + 0.25));
+                assert_eq!(y("aq").1, if range < 1.0 { 4 } else { 0 });
+            }
+        }
+    }
+
+    #[test]
+    fn single_polynomials_have_the_depth_of_their_degree() {
+        let cost = |spec| (designed(spec).cost().depth, designed(spec).cost().multiplications);
+        assert_eq!(cost("square"), (1, 1));
+        assert_eq!(cost("aq"), (2, 1));
+        // T_2, T_4, T_6 and T_8 of x; two products for degree 13 in T_2, one of them to save a level.
+        assert_eq!(cost("chebyshev:27").0, 5);
+        assert_eq!(cost("leastsq:27"), cost("chebyshev:26"));
     }
 
     #[test]

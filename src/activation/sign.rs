@@ -16,7 +16,7 @@ pub struct Sign {
 }
 
 impl Sign {
-    /// The sign behind `spec`; `None` for the exact function.
+    /// The sign behind `spec`; `None` for the exact function and for single polynomials.
     ///
     /// # Errors
     /// [`SpecError`]: a stage that cannot be designed, degrees so high that f64 does not hold their coefficients, or what

@@ -1,10 +1,12 @@
-//! The text form of an activation: `exact`, `paper:14`, `minimax:15,27,29@0.001`, `file:coeffs.json`.
+//! The text form of an activation: `exact`, `paper:14`, `minimax:15,27,29@0.001`, `file:coeffs.json`, `chebyshev:27`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::file::{CoefficientFile, FileError};
-use crate::minimax::{ALPHAS, DesignError, Epsilon, check_degrees, paper_set};
+use crate::minimax::{
+    ALPHAS, ApproximationError, DesignError, DomainError, Epsilon, MAX_DEGREE, check_degrees, paper_set,
+};
 
 /// What stands in for ReLU or max.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +19,14 @@ pub enum Spec {
     Minimax { degrees: Vec<u32>, epsilon: Epsilon },
     /// Coefficients from a file, read with the text form.
     File(CoefficientFile),
+    /// x² for ReLU (Gilad-Bachrach et al., CryptoNets, ICML 2016).
+    Square,
+    /// x²/8 + x/2 + 1/4 for ReLU (Chou et al., Faster CryptoNets, arXiv 1811.09953).
+    Aq,
+    /// One polynomial for ReLU, equal to it at Chebyshev's nodes of the range.
+    Chebyshev { degree: u32 },
+    /// One polynomial for ReLU, the least-squares fit under Chebyshev's weight on the range.
+    LeastSquares { degree: u32 },
 }
 
 /// Why a text is no activation.
@@ -24,17 +34,23 @@ pub enum Spec {
 pub enum SpecError {
     #[error(
         "`{0}` is no activation; allowed are `exact`, `paper:14` (4 to 14), `minimax:15,27,29`, `minimax:15,27,29@0.001`, \
-         `file:coeffs.json` and `file:coeffs.txt@15,27,29`"
+         `file:coeffs.json`, `file:coeffs.txt@15,27,29`, and for ReLU `square`, `aq`, `chebyshev:27`, `leastsq:27`"
     )]
     Unknown(String),
     #[error("`paper:{0}`: degree sets are published for 4 to 14")]
     Alpha(String),
     #[error("`{0}` is not a list of odd degrees such as 15,27,29")]
     Degrees(String),
+    #[error("`{0}` is not the degree of one polynomial, a whole number from 1 to {MAX_DEGREE}")]
+    Degree(String),
     #[error("`{0}` is not an epsilon, a number between 0 and 1")]
     Epsilon(String),
     #[error(transparent)]
     Design(#[from] DesignError),
+    #[error(transparent)]
+    Approximation(#[from] ApproximationError),
+    #[error(transparent)]
+    Domain(#[from] DomainError),
     #[error(
         "`{spec}`: in f64 its ReLU error on [-1,1] is {measured:.3e} and not {designed:.3e}: the coefficients of high \
          degrees cancel; choose lower degrees and more stages"
@@ -50,6 +66,10 @@ impl FromStr for Spec {
     fn from_str(text: &str) -> Result<Spec, SpecError> {
         match text.split_once(':') {
             None if text == "exact" => Ok(Spec::Exact),
+            None if text == "square" => Ok(Spec::Square),
+            None if text == "aq" => Ok(Spec::Aq),
+            Some(("chebyshev", degree)) => Ok(Spec::Chebyshev { degree: parse_degree(degree)? }),
+            Some(("leastsq", degree)) => Ok(Spec::LeastSquares { degree: parse_degree(degree)? }),
             Some(("paper", alpha)) => match alpha.parse() {
                 Ok(number) if ALPHAS.contains(&number) => Ok(Spec::Paper { alpha: number }),
                 _ => Err(SpecError::Alpha(alpha.to_owned())),
@@ -78,6 +98,13 @@ pub fn parse_degrees(text: &str) -> Result<Vec<u32>, SpecError> {
     Ok(degrees)
 }
 
+fn parse_degree(text: &str) -> Result<u32, SpecError> {
+    match text.parse() {
+        Ok(degree) if (1..=MAX_DEGREE).contains(&degree) => Ok(degree),
+        _ => Err(SpecError::Degree(text.to_owned())),
+    }
+}
+
 /// An ε between 0 and 1.
 ///
 /// # Errors
@@ -94,6 +121,10 @@ impl fmt::Display for Spec {
         match self {
             Spec::Exact => f.write_str("exact"),
             Spec::Paper { alpha } => write!(f, "paper:{alpha}"),
+            Spec::Square => f.write_str("square"),
+            Spec::Aq => f.write_str("aq"),
+            Spec::Chebyshev { degree } => write!(f, "chebyshev:{degree}"),
+            Spec::LeastSquares { degree } => write!(f, "leastsq:{degree}"),
             Spec::Minimax { degrees, epsilon } => {
                 let degrees: Vec<String> = degrees.iter().map(u32::to_string).collect();
                 write!(f, "minimax:{}", degrees.join(","))?;
@@ -111,7 +142,12 @@ impl Spec {
     /// Degrees and ε of the composition to design for it; `None` where there is none to design.
     pub fn composition(&self) -> Option<(Vec<u32>, Epsilon)> {
         match self {
-            Spec::Exact | Spec::File(_) => None,
+            Spec::Exact
+            | Spec::File(_)
+            | Spec::Square
+            | Spec::Aq
+            | Spec::Chebyshev { .. }
+            | Spec::LeastSquares { .. } => None,
             Spec::Paper { alpha } => paper_set(*alpha).map(|set| (set.degrees.to_vec(), Epsilon::Given(set.epsilon))),
             Spec::Minimax { degrees, epsilon } => Some((degrees.clone(), epsilon.clone())),
         }
@@ -145,6 +181,10 @@ mod tests {
         assert_eq!("paper:14".parse::<Spec>().unwrap(), Spec::Paper { alpha: 14 });
         let minimax = Spec::Minimax { degrees: vec![15, 27, 29], epsilon: Epsilon::Given(0.001) };
         assert_eq!("minimax:15,27,29@0.001".parse::<Spec>().unwrap(), minimax);
+        assert_eq!("square".parse::<Spec>().unwrap(), Spec::Square);
+        assert_eq!("aq".parse::<Spec>().unwrap(), Spec::Aq);
+        assert_eq!("chebyshev:27".parse::<Spec>().unwrap(), Spec::Chebyshev { degree: 27 });
+        assert_eq!("leastsq:127".parse::<Spec>().unwrap(), Spec::LeastSquares { degree: 127 });
     }
 
     #[test]
@@ -156,6 +196,10 @@ mod tests {
         assert!(error("minimax:15,,27").contains("15,,27"));
         assert!(error("minimax:15@0").contains("`0`"));
         assert!(error("minimax:1").contains("degree 1 "));
+        assert!(error("chebyshev:0").contains("from 1 to 127"));
+        assert!(error("leastsq:128").contains("`128`"));
+        assert!(error("leastsq").contains("`leastsq:27`"));
+        assert!(error("square:2").contains("`square`"));
     }
 
     #[test]
@@ -179,6 +223,14 @@ mod tests {
             let epsilon = epsilon.map_or(Epsilon::Best, Epsilon::Given);
             let spec = Spec::Minimax { degrees, epsilon };
             prop_assert_eq!(spec.to_string().parse::<Spec>().unwrap(), spec);
+        }
+
+        #[test]
+        fn a_single_polynomial_survives_printing_and_reading(degree in 1u32..=127) {
+            for spec in [Spec::Square, Spec::Aq, Spec::Chebyshev { degree }, Spec::LeastSquares { degree }] {
+                prop_assert!(spec.composition().is_none());
+                prop_assert_eq!(spec.to_string().parse::<Spec>().unwrap(), spec);
+            }
         }
     }
 }

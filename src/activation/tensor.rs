@@ -2,7 +2,8 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::{MaxPool, Relu, Sign};
+use super::approximation::{Form, Polynomial};
+use super::{Activation, MaxPool, Relu, Sign};
 
 impl Sign {
     /// p(y), elementwise; `y` is f64.
@@ -25,6 +26,41 @@ impl Sign {
     }
 }
 
+impl Activation {
+    /// The approximate ReLU of x in [−range, range], elementwise; `x` is f64.
+    fn of_tensor(&self, x: &Tensor, range: f64) -> Result<Tensor, TchError> {
+        match self {
+            Activation::Composition(sign) => {
+                let half = x.f_mul_scalar(0.5)?;
+                let p = sign.of_tensor(half.f_mul_scalar(2.0 / range)?)?;
+                half.f_mul(&p)?.f_add(&half)
+            }
+            Activation::Polynomial(polynomial) => polynomial.of_tensor(x, range),
+        }
+    }
+}
+
+impl Polynomial {
+    fn of_tensor(&self, x: &Tensor, range: f64) -> Result<Tensor, TchError> {
+        match &self.form {
+            &Form::Parabola([constant, slope, square]) => {
+                x.f_mul_scalar(square)?.f_add_scalar(slope)?.f_mul(x)?.f_add_scalar(constant)
+            }
+            Form::Series(coefficients) => {
+                let v = x.f_mul_scalar(1.0 / range)?.f_square()?.f_mul_scalar(2.0)?.f_sub_scalar(1.0)?;
+                let (mut next, mut after) = (v.f_zeros_like()?, v.f_zeros_like()?);
+                for &coefficient in coefficients.iter().skip(1).rev() {
+                    let value = v.f_mul_scalar(2.0)?.f_mul(&next)?.f_sub(&after)?.f_add_scalar(coefficient)?;
+                    (next, after) = (value, next);
+                }
+                let first = coefficients.first().copied().unwrap_or_default();
+                let sum = v.f_mul(&next)?.f_sub(&after)?.f_add_scalar(first)?;
+                sum.f_mul_scalar(range)?.f_add(&x.f_mul_scalar(0.5)?)
+            }
+        }
+    }
+}
+
 impl Relu {
     /// What [`Relu::run`] computes, for a tensor of any shape, kind and device; of the same shape and kind.
     ///
@@ -34,9 +70,7 @@ impl Relu {
         let wide = x.f_to_kind(Kind::Double)?;
         let mut terms = Vec::new();
         for (shift, range) in self.terms() {
-            let half = wide.f_sub_scalar(shift)?.f_mul_scalar(0.5)?;
-            let p = self.sign().of_tensor(half.f_mul_scalar(2.0 / range)?)?;
-            terms.push(half.f_mul(&p)?.f_add(&half)?);
+            terms.push(self.approximation().of_tensor(&wide.f_sub_scalar(shift)?, range)?);
         }
         let first = terms.remove(0);
         terms.iter().try_fold(first, |sum, term| sum.f_sub(term))?.f_to_kind(x.f_kind()?)

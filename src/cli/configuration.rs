@@ -11,11 +11,11 @@ use crate::evaluation::{Configuration, Plan, Ranges, RangesError};
 /// One configuration.
 #[derive(Debug, Args)]
 pub(super) struct ConfigurationOptions {
-    /// What stands in for ReLU: exact, paper:4 to paper:14, minimax:D,D,…, minimax:D,D,…@EPSILON,
-    /// file:COEFFS.json or file:LIST.txt@D,D,…
+    /// What stands in for ReLU: exact, paper:4 to paper:14, minimax:D,D,…, minimax:D,D,…@EPSILON, file:COEFFS.json,
+    /// file:LIST.txt@D,D,…, or a single polynomial: square, aq, chebyshev:D or leastsq:D
     #[arg(long, value_name = "SPEC", default_value = "paper:14")]
     pub relu: Spec,
-    /// What stands in for max-pooling, in the same form [default: what stands in for ReLU]
+    /// What stands in for max-pooling, in the same form but no single polynomial [default: what stands in for ReLU]
     #[arg(long, value_name = "SPEC")]
     pub maxpool: Option<Spec>,
     /// Bound of the absolute inputs of every ReLU, or file:ranges.csv with one a site; needed unless ReLU is exact

@@ -57,9 +57,10 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         #[cfg(feature = "libtorch")]
         {
-            use crate::evaluation::{ConfigurationError, EvaluationError};
+            use crate::evaluation::ConfigurationError::{NoRange, NoSite, Site};
+            use crate::evaluation::EvaluationError;
             match self {
-                Failure::Configuration(ConfigurationError::NoSite | ConfigurationError::NoRange { .. }) => return 2,
+                Failure::Configuration(NoSite | NoRange { .. } | Site(_)) => return 2,
                 Failure::Evaluation(EvaluationError::Overflow { .. }) => return 3,
                 _ => {}
             }

@@ -118,7 +118,7 @@ impl Summary<'_> {
         for (site, substitute) in self.setting.sites.iter().zip(&self.substitution.sites) {
             let key = (site.kind.is_pool(), substitute.spec.to_string());
             let range = substitute.approximation.as_ref().map(|(_, range)| *range);
-            costs.insert(key.clone(), substitute.approximation.as_ref().map(|(sign, _)| sign.cost()));
+            costs.insert(key.clone(), substitute.approximation.as_ref().map(|(activation, _)| activation.cost()));
             groups.entry(key).or_default().push(range);
         }
         let mut text = String::new();

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use super::plan::{Plan, PlanError, Said};
 use super::ranges::{Ranges, RangesError};
-use crate::activation::{Sign, Spec, SpecError};
+use crate::activation::{Activation, Spec, SpecError};
 use crate::minimax::cost::Cost;
-use crate::model::{Model, ModelError, Site, Sites};
+use crate::model::{Model, ModelError, Site, SiteError, Sites};
 
 /// What to evaluate a model with.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,22 +39,24 @@ pub enum ConfigurationError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
+    Site(#[from] SiteError),
+    #[error(transparent)]
     Activation(#[from] SpecError),
 }
 
 /// Designs made once, however many configurations use them.
 #[derive(Debug, Default)]
 pub struct Designs {
-    of_spec: HashMap<String, Option<Sign>>,
+    of_spec: HashMap<String, Option<Activation>>,
 }
 
 impl Designs {
-    fn get(&mut self, spec: &Spec) -> Result<Option<Sign>, SpecError> {
+    fn get(&mut self, spec: &Spec) -> Result<Option<Activation>, SpecError> {
         let name = spec.to_string();
         if let Some(known) = self.of_spec.get(&name) {
             return Ok(known.clone());
         }
-        let designed = Sign::design(spec)?;
+        let designed = Activation::design(spec)?;
         self.of_spec.insert(name, designed.clone());
         Ok(designed)
     }
@@ -65,7 +67,7 @@ impl Designs {
 pub struct Substitute {
     pub spec: Spec,
     /// None if the site stays exact.
-    pub approximation: Option<(Sign, f64)>,
+    pub approximation: Option<(Activation, f64)>,
 }
 
 /// A configuration, resolved for the sites of one model.
@@ -80,8 +82,8 @@ impl Configuration {
     /// What it means for `sites`.
     ///
     /// # Errors
-    /// [`ConfigurationError`]: nothing to approximate, a range that is missing, a plan or file that does not fit, a design
-    /// that fails.
+    /// [`ConfigurationError`]: nothing to approximate, a range that is missing, a plan or file that does not fit, an
+    /// activation that does not fit its site, a design that fails.
     pub fn resolve(&self, sites: &[Site], designs: &mut Designs) -> Result<Substitution, ConfigurationError> {
         if sites.is_empty() {
             return Err(ConfigurationError::NoSite);
@@ -97,7 +99,10 @@ impl Configuration {
             let spec = activation.unwrap_or_else(|| general.clone());
             let approximation = match designs.get(&spec)? {
                 None => None,
-                Some(sign) => Some((sign, range.map_or_else(|| self.range_of(site, pool), Ok)?)),
+                Some(activation) => {
+                    site.check(&activation)?;
+                    Some((activation, range.map_or_else(|| self.range_of(site, pool), Ok)?))
+                }
             };
             substitutes.push(Substitute { spec, approximation });
         }
@@ -130,7 +135,7 @@ impl Substitution {
     /// # Errors
     /// What [`Model::table`] reports: a pool that cannot be approximated.
     pub fn table(&self, model: &Model) -> Result<Sites, ModelError> {
-        let choices = self.sites.iter().map(|site| site.approximation.as_ref().map(|(sign, range)| (sign, *range)));
+        let choices = self.sites.iter().map(|site| site.approximation.as_ref().map(|(found, range)| (found, *range)));
         model.table(choices, self.clip)
     }
 

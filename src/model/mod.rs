@@ -12,5 +12,5 @@ mod site;
 mod statistics;
 
 pub use network::{Interpolation, Model, ModelError, Preprocess, allow_tf32, upload};
-pub use site::{Foreign, Overflow, Site, SiteKind, Sites};
+pub use site::{Foreign, Overflow, Site, SiteError, SiteKind, Sites};
 pub use statistics::Statistics;

@@ -9,8 +9,8 @@ use tch::{Device, TchError, Tensor};
 
 use super::bridge::{self, Kind, RawSite};
 use super::libtorch;
-use super::site::{Computation, Foreign, Site, SiteKind, Sites};
-use crate::activation::{MAX_WINDOW, MaxPool, Relu, Sign, Window};
+use super::site::{Computation, Foreign, Site, SiteError, SiteKind, Sites};
+use crate::activation::{Activation, MAX_WINDOW, MaxPool, Relu, Window};
 
 /// The extra file of an archive that says how its inputs are prepared.
 const PREPROCESS: &str = "preprocess.json";
@@ -61,6 +61,8 @@ pub enum ModelError {
         "site {index} ({name}): the error bound {bound:.3} of the activation leaves no room for a tournament of {values} values"
     )]
     NoRoom { index: usize, name: String, bound: f64, values: usize },
+    #[error(transparent)]
+    Site(#[from] SiteError),
     #[error("the model fails on an input of shape {shape:?}: {reason}")]
     Forward { shape: Vec<i64>, reason: String },
     #[error(
@@ -178,21 +180,18 @@ impl Model {
     /// and then moved to its end, as no encrypted circuit can.
     ///
     /// # Errors
-    /// [`ModelError::Window`] and [`ModelError::NoRoom`] for a pool that cannot be approximated.
+    /// [`ModelError::Site`] for an activation that does not fit its site, [`ModelError::Window`] and [`ModelError::NoRoom`]
+    /// for a pool that cannot be approximated.
     pub fn table<'a>(
         &self,
-        choices: impl IntoIterator<Item = Option<(&'a Sign, f64)>>,
+        choices: impl IntoIterator<Item = Option<(&'a Activation, f64)>>,
         clip: bool,
     ) -> Result<Sites, ModelError> {
         let mut computations = Vec::with_capacity(self.sites.len());
         for (site, choice) in self.sites.iter().zip(choices) {
-            let computation = match (site.kind, choice) {
-                (_, None) => Computation::Exact,
-                (SiteKind::Relu, Some((sign, range))) => Computation::Relu(Relu::new(sign.clone(), range)),
-                (SiteKind::Relu6, Some((sign, range))) => Computation::Relu(Relu::six(sign.clone(), range)),
-                (SiteKind::MaxPool { window, non_negative }, Some((sign, range))) => {
-                    Computation::MaxPool(swapped_pool(site, window, non_negative, sign, range)?)
-                }
+            let computation = match choice {
+                None => Computation::Exact,
+                Some((activation, range)) => approximate(site, activation, range)?,
             };
             computations.push((site.kind, computation));
         }
@@ -220,13 +219,27 @@ impl Model {
     }
 }
 
+fn approximate(site: &Site, activation: &Activation, range: f64) -> Result<Computation, ModelError> {
+    site.check(activation)?;
+    Ok(match (site.kind, activation) {
+        (SiteKind::Relu, activation) => Computation::Relu(Relu::new(activation.clone(), range)),
+        (SiteKind::Relu6, activation) => Computation::Relu(Relu::six(activation.clone(), range)),
+        (SiteKind::MaxPool { window, non_negative }, activation) => {
+            Computation::MaxPool(swapped_pool(site, window, non_negative, activation, range)?)
+        }
+    })
+}
+
 fn swapped_pool(
     site: &Site,
     window: Window,
     non_negative: bool,
-    sign: &Sign,
+    activation: &Activation,
     range: f64,
 ) -> Result<MaxPool, ModelError> {
+    let Activation::Composition(sign) = activation else {
+        return Err(site.no_max().into());
+    };
     let (index, name) = (site.index, site.name.clone());
     let [height, width] = window.kernel;
     if window.len() > MAX_WINDOW {

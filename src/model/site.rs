@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::Statistics;
-use crate::activation::{MaxPool, Relu, Window};
+use crate::activation::{Activation, MaxPool, Relu, Window};
 
 /// What a site computes when it is exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,41 @@ pub struct Site {
     /// Module path, `layer1.0.relu`; `layer1.0.relu#2` for the second use of the same module.
     pub name: String,
     pub kind: SiteKind,
+}
+
+/// Why an activation does not fit a site.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SiteError {
+    #[error(
+        "site {index} ({name}): one polynomial is no max; leave max-pools exact (--maxpool exact), or take a composition such \
+         as paper:14"
+    )]
+    NoMax { index: usize, name: String },
+    #[error(
+        "site {index} ({name}): ReLU6 is ReLU(x) - ReLU(x-6), which of parabolas is a line; take another activation than \
+         square and aq"
+    )]
+    Line { index: usize, name: String },
+}
+
+impl Site {
+    /// Whether `activation` can stand in here.
+    ///
+    /// # Errors
+    /// [`SiteError`] for one polynomial in the place of max, and for a parabola in the place of ReLU6.
+    pub fn check(&self, activation: &Activation) -> Result<(), SiteError> {
+        match (self.kind, activation) {
+            (SiteKind::MaxPool { .. }, Activation::Polynomial(_)) => Err(self.no_max()),
+            (SiteKind::Relu6, Activation::Polynomial(polynomial)) if polynomial.is_parabola() => {
+                Err(SiteError::Line { index: self.index, name: self.name.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn no_max(&self) -> SiteError {
+        SiteError::NoMax { index: self.index, name: self.name.clone() }
+    }
 }
 
 /// A node of the graph that is neither a site nor a polynomial, and stays as it is.

@@ -92,12 +92,12 @@ pub fn fails(arguments: &[&str], code: i32, part: &str) {
     assert!(output.stdout.is_empty());
 }
 
-/// A table with all ReLUs and all max-pools approximated by one sign and range each; `None` stays exact.
+/// A table with all ReLUs and all max-pools approximated by one activation and range each; `None` stays exact.
 #[cfg(feature = "libtorch")]
 pub fn by_kind(
     model: &polyact::model::Model,
-    relu: Option<(&polyact::activation::Sign, f64)>,
-    max_pool: Option<(&polyact::activation::Sign, f64)>,
+    relu: Option<(&polyact::activation::Activation, f64)>,
+    max_pool: Option<(&polyact::activation::Activation, f64)>,
 ) -> Result<polyact::model::Sites, polyact::model::ModelError> {
     model.table(model.sites().iter().map(|site| if site.kind.is_pool() { max_pool } else { relu }), false)
 }
