@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Ends of intervals lie within ± this: far enough for any activation, and near enough for every exponential.
-pub const MAX_END: f64 = 1e6;
+const MAX_END: f64 = 1e6;
 
 /// Disjoint closed intervals of positive length, ascending.
 #[derive(Debug, Clone, PartialEq)]

@@ -21,7 +21,7 @@ mod series;
 
 pub use approximation::{Approximation, ApproximationError, Method};
 pub use composite::{Composite, DEFAULT_BITS, DesignError, Epsilon, MAX_DEGREE, MAX_STAGES, Stage, check_degrees};
-pub use domain::{Domain, DomainError, Interval, MAX_END};
+pub use domain::{Domain, DomainError, Interval};
 pub use function::{Function, FunctionError, Parity, UnknownFunction};
 pub use paper::{ALPHAS, PaperSet, paper_set};
 pub use real::{Real, decimal, exact_decimal, real, to_f64};
