@@ -51,19 +51,40 @@ impl Relu {
     /// # Safety
     /// `x` must be readable and `y` writable for `count` values; they are the same or do not overlap.
     pub unsafe fn run<T: Element>(&self, x: *const T, y: *mut T, count: usize, report: Report<T>) {
-        self.isa.run(ReluPass { relu: self, x, y, count, report });
+        let relu = self;
+        match &self.approximation {
+            Activation::Composition(sign) => {
+                self.isa.run(ReluPass { relu, term: Composition(sign.stages()), x, y, count, report });
+            }
+            Activation::Polynomial(Polynomial { form: Form::Parabola(c), .. }) => {
+                self.isa.run(ReluPass { relu, term: Parabola(c), x, y, count, report });
+            }
+            Activation::Polynomial(Polynomial { form: Form::Series(c), .. }) => {
+                self.isa.run(ReluPass { relu, term: EvenSeries(c), x, y, count, report });
+            }
+        }
     }
 }
 
-struct ReluPass<'a, T> {
+/// One form of approximate ReLU. The pass is compiled for each, so that nothing is decided within its loop.
+trait Term {
+    /// The approximate ReLU of `x` in [−`range`, `range`].
+    ///
+    /// # Safety
+    /// The processor must have the instructions of `V`.
+    unsafe fn of<V: Lanes, const K: usize>(&self, x: &[V; K], range: f64) -> [V; K];
+}
+
+struct ReluPass<'a, T, F> {
     relu: &'a Relu,
+    term: F,
     x: *const T,
     y: *mut T,
     count: usize,
     report: Report<'a, T>,
 }
 
-impl<T: Element> Pass for ReluPass<'_, T> {
+impl<T: Element, F: Term> Pass for ReluPass<'_, T, F> {
     #[inline(always)]
     unsafe fn run<V: Lanes, const K: usize>(self) {
         let block = K * V::WIDTH;
@@ -77,13 +98,13 @@ impl<T: Element> Pass for ReluPass<'_, T> {
         unsafe {
             for start in (0..last).step_by(block) {
                 let (x, y) = (self.x.add(start), self.y.add(start));
-                relu_block::<T, V, K>(self.relu, x, y, || outside(start, block));
+                relu_block::<T, V, K>(self.relu, &self.term, x, y, || outside(start, block));
             }
             if rest > 0 {
                 let mut values = [T::default(); MAX_BLOCK];
                 values[..rest].copy_from_slice(std::slice::from_raw_parts(self.x.add(last), rest));
                 let padded = values.as_mut_ptr();
-                relu_block::<T, V, K>(self.relu, padded, padded, || outside(last, rest));
+                relu_block::<T, V, K>(self.relu, &self.term, padded, padded, || outside(last, rest));
                 std::ptr::copy_nonoverlapping(padded, self.y.add(last), rest);
             }
         }
@@ -94,6 +115,7 @@ impl<T: Element> Pass for ReluPass<'_, T> {
 #[inline(always)]
 unsafe fn relu_block<T: Element, V: Lanes, const K: usize>(
     relu: &Relu,
+    term: &impl Term,
     x: *const T,
     y: *mut T,
     outside: impl FnOnce(),
@@ -108,9 +130,13 @@ unsafe fn relu_block<T: Element, V: Lanes, const K: usize>(
         if any_outside {
             outside();
         }
-        let mut sum = term::<V, K>(&relu.approximation, &x, 0.0, relu.range);
+        let mut sum = term.of(&x, relu.range);
         if relu.six {
-            let second = term::<V, K>(&relu.approximation, &x, SIX, relu.range + SIX);
+            let mut shifted = x;
+            for k in 0..K {
+                shifted[k] = x[k].sub(V::splat(SIX));
+            }
+            let second = term.of(&shifted, relu.range + SIX);
             for k in 0..K {
                 sum[k] = sum[k].sub(second[k]);
             }
@@ -119,72 +145,67 @@ unsafe fn relu_block<T: Element, V: Lanes, const K: usize>(
     }
 }
 
-/// The approximate ReLU of x − shift.
-#[inline(always)]
-unsafe fn term<V: Lanes, const K: usize>(approximation: &Activation, x: &[V; K], shift: f64, range: f64) -> [V; K] {
-    unsafe {
-        let shift = V::splat(shift);
-        let mut shifted = *x;
-        for k in 0..K {
-            shifted[k] = x[k].sub(shift);
-        }
-        match approximation {
-            Activation::Composition(sign) => composition(sign.stages(), &shifted, range),
-            Activation::Polynomial(Polynomial { form: Form::Parabola(c), .. }) => parabola(c, &shifted),
-            Activation::Polynomial(Polynomial { form: Form::Series(c), .. }) => even(c, &shifted, range),
-        }
-    }
-}
+/// h + h·p(2h/range) with h = x/2 and p the composition of these stages.
+struct Composition<'a>(&'a [Vec<f64>]);
 
-/// h + h·p(2h/range) with h = x/2.
-#[inline(always)]
-unsafe fn composition<V: Lanes, const K: usize>(stages: &[Vec<f64>], x: &[V; K], range: f64) -> [V; K] {
-    unsafe {
-        let (half, double) = (V::splat(0.5), V::splat(2.0 / range));
-        let mut h = *x;
-        let mut p = *x;
-        for k in 0..K {
-            h[k] = x[k].mul(half);
-            p[k] = h[k].mul(double);
+impl Term for Composition<'_> {
+    #[inline(always)]
+    unsafe fn of<V: Lanes, const K: usize>(&self, x: &[V; K], range: f64) -> [V; K] {
+        unsafe {
+            let (half, double) = (V::splat(0.5), V::splat(2.0 / range));
+            let mut h = *x;
+            let mut p = *x;
+            for k in 0..K {
+                h[k] = x[k].mul(half);
+                p[k] = h[k].mul(double);
+            }
+            sign::<V, K>(self.0, &mut p);
+            for k in 0..K {
+                p[k] = h[k].mul_add(p[k], h[k]);
+            }
+            p
         }
-        sign::<V, K>(stages, &mut p);
-        for k in 0..K {
-            p[k] = h[k].mul_add(p[k], h[k]);
-        }
-        p
     }
 }
 
 /// c_0 + c_1·x + c_2·x².
-#[inline(always)]
-unsafe fn parabola<V: Lanes, const K: usize>(coefficients: &[f64; 3], x: &[V; K]) -> [V; K] {
-    unsafe {
-        let [constant, slope, square] = *coefficients;
-        let (constant, slope, square) = (V::splat(constant), V::splat(slope), V::splat(square));
-        let mut y = *x;
-        for k in 0..K {
-            y[k] = x[k].mul_add(square, slope).mul_add(x[k], constant);
+struct Parabola<'a>(&'a [f64; 3]);
+
+impl Term for Parabola<'_> {
+    #[inline(always)]
+    unsafe fn of<V: Lanes, const K: usize>(&self, x: &[V; K], _range: f64) -> [V; K] {
+        unsafe {
+            let [constant, slope, square] = *self.0;
+            let (constant, slope, square) = (V::splat(constant), V::splat(slope), V::splat(square));
+            let mut y = *x;
+            for k in 0..K {
+                y[k] = x[k].mul_add(square, slope).mul_add(x[k], constant);
+            }
+            y
         }
-        y
     }
 }
 
 /// x/2 + range·Σ c_k·T_k(2(x/range)² − 1).
-#[inline(always)]
-unsafe fn even<V: Lanes, const K: usize>(coefficients: &[f64], x: &[V; K], range: f64) -> [V; K] {
-    unsafe {
-        let (half, two, one) = (V::splat(0.5), V::splat(2.0), V::splat(1.0));
-        let (inverse, range) = (V::splat(1.0 / range), V::splat(range));
-        let mut y = *x;
-        for k in 0..K {
-            let t = x[k].mul(inverse);
-            y[k] = t.mul(t).mul(two).sub(one);
+struct EvenSeries<'a>(&'a [f64]);
+
+impl Term for EvenSeries<'_> {
+    #[inline(always)]
+    unsafe fn of<V: Lanes, const K: usize>(&self, x: &[V; K], range: f64) -> [V; K] {
+        unsafe {
+            let (half, two, one) = (V::splat(0.5), V::splat(2.0), V::splat(1.0));
+            let (inverse, range) = (V::splat(1.0 / range), V::splat(range));
+            let mut y = *x;
+            for k in 0..K {
+                let t = x[k].mul(inverse);
+                y[k] = t.mul(t).mul(two).sub(one);
+            }
+            series::<V, K>(self.0, &mut y);
+            for k in 0..K {
+                y[k] = y[k].mul_add(range, x[k].mul(half));
+            }
+            y
         }
-        series::<V, K>(coefficients, &mut y);
-        for k in 0..K {
-            y[k] = y[k].mul_add(range, x[k].mul(half));
-        }
-        y
     }
 }
 
