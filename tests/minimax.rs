@@ -11,9 +11,26 @@ fn number(value: &Value) -> f64 {
     value.as_str().unwrap().parse().unwrap()
 }
 
+/// Four degree sets of one or two stages and an ε each, drawn by a fixed seed.
+fn drawn() -> Vec<(String, String)> {
+    let mut state = 7u64;
+    let mut draw = |below: u64| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) % below
+    };
+    let mut set = || {
+        let degrees: Vec<String> = (0..=draw(2)).map(|_| (3 + 2 * draw(10)).to_string()).collect();
+        (degrees.join(","), format!("{}", 2f64.powf(-4.0 - draw(6000) as f64 / 1000.0)))
+    };
+    (0..4).map(|_| set()).collect()
+}
+
 #[test]
 fn coefficients_and_errors_agree_with_mpmath_to_1e_12() {
-    for (degrees, epsilon) in [("15,27,29", "0.00103759765625"), ("7,7,27", "0.00732421875"), ("21,9", "0.02")] {
+    let chosen = [("15,27,29", "0.00103759765625"), ("7,7,27", "0.00732421875"), ("21,9", "0.02")];
+    let chosen = chosen.map(|(degrees, epsilon)| (degrees.to_owned(), epsilon.to_owned()));
+    for (degrees, epsilon) in chosen.into_iter().chain(drawn()) {
+        let (degrees, epsilon) = (degrees.as_str(), epsilon.as_str());
         let design = polyact_succeeds(&["design", "--degrees", degrees, "--epsilon", epsilon, "--format", "json"]);
         let design: Value = serde_json::from_str(&design).unwrap();
         let reference: Value = serde_json::from_str(&python("minimax.py", &[degrees, epsilon])).unwrap();

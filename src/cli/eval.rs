@@ -75,7 +75,7 @@ const EXAMPLES: &str = "Examples:
 
 Inputs beyond a range are counted and, unless --on-overflow says so, not clipped: there the polynomials
 blow up, as they would under encryption. ReLU6 is ReLU(x) - ReLU(x-6), and the range of its second
-ReLU is B+6. The README explains the columns of the CSV file.";
+ReLU is B+6. docs/columns.md explains the columns of every CSV file.";
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (row, text) = compare(

@@ -23,6 +23,8 @@ mod search;
 mod summary;
 #[cfg(feature = "libtorch")]
 mod sweep;
+#[cfg(feature = "libtorch")]
+mod sweep_grid;
 
 use std::io::Write;
 

@@ -1,20 +1,19 @@
 //! `polyact sweep`: models, activations and ranges in all combinations, a row each.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser};
+use clap::Args;
 use indicatif::ProgressBar;
 
 use super::configuration::{OnOverflow, plan, ranges};
 use super::eval::{name_of, progress_bar, replicas, tell_broken, tell_calibrated, warn};
-use super::options::{DeviceOptions, PreparationOptions, ReadingOptions};
+use super::options::DeviceOptions;
 use super::summary::{Setting, Summary};
+use super::sweep_grid::{GRID, GridOptions, read_grid};
 use super::{Failure, print};
-use crate::activation::Spec;
-use crate::dataset::{BUNDLED, Dataset};
+use crate::dataset::Dataset;
 use crate::digest;
 use crate::evaluation::{
     Axes, Configuration, Designs, Evaluation, Journal, Observer, Prediction, Scope, Shard, Substitution, evaluate,
@@ -54,66 +53,6 @@ pub struct Arguments {
     quiet: bool,
 }
 
-/// What decides the rows.
-#[derive(Debug, Args)]
-struct GridOptions {
-    /// TorchScript archives of the classifiers
-    #[arg(long, value_name = "M.pt", num_args = 1..)]
-    model: Vec<PathBuf>,
-    /// Class folders, a folder or tar archive of images with --labels, IDX, binary CIFAR, or `bundled`
-    #[arg(long, value_name = "D", default_value = BUNDLED)]
-    dataset: PathBuf,
-    /// What stands in for ReLU, one SPEC or several
-    #[arg(long, value_name = "SPEC", num_args = 1.., default_value = "paper:14")]
-    relu: Vec<Spec>,
-    /// What stands in for max-pooling, one SPEC or several [default: what stands in for ReLU]
-    #[arg(long, value_name = "SPEC", num_args = 1..)]
-    maxpool: Vec<Spec>,
-    /// Bounds of the inputs of every ReLU, or file:ranges.csv with one a site, one or several
-    #[arg(long, value_name = "R", num_args = 1.., allow_negative_numbers = true)]
-    relu_range: Vec<String>,
-    /// The same of every max-pool [default: the one of ReLU]
-    #[arg(long, value_name = "R", num_args = 1.., allow_negative_numbers = true)]
-    maxpool_range: Vec<String>,
-    /// Activations and ranges of single sites, which count over all others: TOML files
-    #[arg(long, value_name = "plan.toml", num_args = 1..)]
-    plan: Vec<PathBuf>,
-    /// What to do when an input leaves its range
-    #[arg(long, value_enum, default_value_t = OnOverflow::Count)]
-    on_overflow: OnOverflow,
-    #[command(flatten)]
-    reading: ReadingOptions,
-    #[command(flatten)]
-    preparation: PreparationOptions,
-}
-
-/// The flags of [`GridOptions`], which a file says instead.
-const GRID: [&str; 23] = [
-    "model",
-    "dataset",
-    "relu",
-    "maxpool",
-    "relu_range",
-    "maxpool_range",
-    "plan",
-    "on_overflow",
-    "layout",
-    "labels",
-    "classes",
-    "devkit_synsets",
-    "limit",
-    "holdout",
-    "seed",
-    "batch",
-    "strict",
-    "input_size",
-    "resize",
-    "crop",
-    "interpolation",
-    "mean",
-    "std",
-];
-
 const EXAMPLES: &str = "Examples:
   polyact sweep --model weights/resnet20-fashion.pt weights/vgg-fashion.pt \\
       --relu paper:7 paper:10 minimax:15,27,29 --relu-range 8 16 32 --out results.csv
@@ -123,14 +62,6 @@ const EXAMPLES: &str = "Examples:
 Each image is decoded once a model, and the exact network runs once a model. A sweep that is killed
 goes on with --resume, and ends in the rows it would have had, the seconds aside. Changed models,
 images or settings are noticed and refused.";
-
-/// [`GridOptions`] as a command line of its own, which a TOML file is turned into.
-#[derive(Debug, Parser)]
-#[command(name = "the sweep file", no_binary_name = true, disable_help_flag = true)]
-struct GridFile {
-    #[command(flatten)]
-    grid: GridOptions,
-}
 
 pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     if let Some(path) = &arguments.config {
@@ -152,41 +83,6 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
         text += &format!("{before} rows of this sweep were in {} already\n", out.display());
     }
     print(&text)
-}
-
-/// The grid in a TOML file: every key is a flag of the grid.
-fn read_grid(path: &Path) -> Result<GridOptions, Failure> {
-    let file = |source| Failure::File { flag: "--config", path: path.display().to_string(), source };
-    let usage = |reason: String| Failure::Usage(format!("--config {}: {reason}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(file)?;
-    let table: toml::Table =
-        text.parse().map_err(|error: toml::de::Error| usage(error.message().replace('\n', " ")))?;
-    let mut flags: Vec<OsString> = Vec::new();
-    for (key, value) in table {
-        if !GRID.contains(&key.as_str()) {
-            return Err(usage(format!("`{key}` is no key; there are {}", GRID.join(", "))));
-        }
-        let values = match value {
-            toml::Value::Boolean(false) => continue,
-            toml::Value::Boolean(true) => Vec::new(),
-            toml::Value::Array(values) => values,
-            value => vec![value],
-        };
-        flags.push(format!("--{}", key.replace('_', "-")).into());
-        for value in values {
-            flags.push(match value {
-                toml::Value::String(text) => text.into(),
-                toml::Value::Integer(number) => number.to_string().into(),
-                toml::Value::Float(number) => number.to_string().into(),
-                other => return Err(usage(format!("`{key}` cannot be {}", other.type_str()))),
-            });
-        }
-    }
-    let parsed = GridFile::try_parse_from(flags).map_err(|error| {
-        let message = error.to_string();
-        usage(message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned())
-    })?;
-    Ok(parsed.grid)
 }
 
 /// A sweep, ready to run.
@@ -505,41 +401,4 @@ fn rows_table(rows: &[Row]) -> String {
         ]
     });
     table(&header, lines)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    /// A flag added to the grid must be a key of the file as well.
-    #[test]
-    fn every_flag_of_the_grid_is_a_key() {
-        let command = GridFile::command();
-        let mut flags: Vec<&str> = command.get_arguments().map(|argument| argument.get_id().as_str()).collect();
-        let mut keys = GRID.to_vec();
-        flags.sort_unstable();
-        keys.sort_unstable();
-        assert_eq!(flags, keys);
-    }
-
-    #[test]
-    fn a_file_is_read_as_the_flags_it_stands_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("sweep.toml");
-        let read = |text: &str| {
-            std::fs::write(&path, text).unwrap();
-            read_grid(&path)
-        };
-        let grid = read("model = ['a.pt', 'b.pt']\nrelu_range = [8, 'file:r.csv', 2.5]\nlimit = 100\nstrict = true\n")
-            .unwrap();
-        assert_eq!((grid.model.len(), grid.reading.limit, grid.reading.strict), (2, Some(100), true));
-        assert_eq!(grid.relu_range, ["8", "file:r.csv", "2.5"]);
-        assert_eq!(grid.relu, [Spec::Paper { alpha: 14 }]);
-        let error = |text: &str| read(text).unwrap_err().to_string();
-        assert!(error("modell = 'a'").contains("`modell` is no key; there are model"));
-        assert!(error("relu = ['tanh']").contains("`tanh` is no activation"), "{}", error("relu = ['tanh']"));
-        assert!(error("limit = [[1]]").contains("`limit` cannot be array"));
-        assert!(error("limit = ").contains("--config"));
-    }
 }
