@@ -5,8 +5,8 @@
 //!
 //! - [`cli`]: the subcommands; arguments, one call into the library, printing.
 //! - [`report`]: CSV rows, tables, figures, source code for other libraries.
-//! - [`evaluation`]: a model over a dataset; accuracy, agreement, overflow.
-//! - [`model`] and [`dataset`], which do not know each other: a TorchScript network and its sites; images and labels.
+//! - `evaluation`: a model over a dataset; accuracy, agreement, overflow.
+//! - `model` and `dataset`, which do not know each other: a TorchScript network and its sites; images and labels.
 //! - [`activation`]: what stands in for ReLU and max, and its kernels.
 //! - [`minimax`]: the mathematics, which knows no tensor.
 //!

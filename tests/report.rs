@@ -51,6 +51,34 @@ fn tables_go_to_stdout_or_where_they_are_sent() {
 }
 
 #[test]
+fn overflow_reports_are_drawn_below_the_results() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = results(folder.path(), "a.csv", &[4, 14]);
+    let [overflow, none, plot] = ["o.csv", "none.csv", "t.svg"].map(|name| folder.path().join(name));
+    let header =
+        "index,site,kind,activation,range,values,not_a_number,images,first_here,first_image,worst,needed_range";
+    fs::write(
+        &overflow,
+        format!("{header}\n4,b,relu,paper:7,4,9,8,7,5,0,8e0,7.9\n1,a,relu,paper:7,4,3,0,3,3,1,4e0,4.1\n"),
+    )
+    .unwrap();
+    fs::write(&none, format!("{header}\n")).unwrap();
+    let arguments = ["report", text(&file), "--views", "depth", "--plot", text(&plot)];
+    let output = polyact(&[&arguments, &["--overflow", text(&overflow), text(&none)][..]].concat());
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && stderr.lines().count() == 1, "{stderr}");
+    assert!(stderr.contains("none.csv: no input left its range"), "{stderr}");
+    let svg = fs::read_to_string(&plot).unwrap();
+    assert_eq!((svg.matches("class=\"mark\"").count(), svg.matches("class=\"bar\"").count()), (2 + 2, 2));
+
+    fails(&["report", text(&file), "--overflow", text(&overflow)], 2, "--overflow: it is drawn by --plot and --html");
+    let refused = |bad: &Path, part: &str| fails(&[&arguments, &["--overflow", text(bad)][..]].concat(), 1, part);
+    refused(&file, "a.csv, line 1: no column `index`; an overflow report");
+    fs::write(&none, format!("{header}\n1,a,relu\n")).unwrap();
+    refused(&none, "none.csv, line 2: 3 fields where");
+}
+
+#[test]
 fn damaged_files_are_refused_with_file_and_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, content: &[u8]| {

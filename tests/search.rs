@@ -50,6 +50,23 @@ fn a_front_goes_to_a_file_as_csv() {
     assert!(rows.iter().any(|row| &row[column("degrees")] == "7,15"));
 }
 
+/// The figure has a curve for each error asked for, and the printed sets stay what they are.
+#[test]
+fn a_front_is_drawn_beside_what_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plot, missing) = (folder.path().join("front.svg"), folder.path().join("none/front.svg"));
+    let printed = polyact_succeeds(&["search", "--alpha", "7", "--front"]);
+    assert_eq!(polyact_succeeds(&["search", "--alpha", "7", "--front", "--plot", text(&plot)]), printed);
+    let sets = printed.lines().skip(1).take_while(|line| !line.is_empty()).count();
+    let svg = std::fs::read_to_string(&plot).unwrap();
+    assert_eq!(svg.matches("class=\"mark\"").count(), sets);
+    assert!(svg.contains("aria-label=\"2−7\"") && svg.contains("aria-label=\"depth of one ReLU in levels\""));
+
+    assert!(fails(&["search", "--alpha", "7", "--plot", text(&plot)], 2).contains("--front"));
+    assert!(fails(&["search", "--alpha", "7", "--front", "--plot", "front.pdf"], 2).contains(".svg or .png"));
+    assert!(fails(&["search", "--alpha", "7", "--front", "--plot", text(&missing)], 1).contains("--plot "));
+}
+
 /// max(a, b) has the error of ReLU at a − b.
 #[test]
 fn max_and_relu_have_the_same_sets() {

@@ -234,10 +234,21 @@ fn the_images_kept_apart_are_not_evaluated() {
 #[test]
 fn calibration_writes_what_others_read() {
     let folder = tempfile::tempdir().unwrap();
-    let (json, plan) = (folder.path().join("r.json"), folder.path().join("plan.toml"));
+    let [json, plan, plot] = ["r.json", "plan.toml", "r.svg"].map(|name| folder.path().join(name));
     let ranges = calibrated(
         folder.path(),
-        &["--limit", "200", "--round-up", "0.5", "--json", text(&json), "--plan-out", text(&plan)],
+        &[
+            "--limit",
+            "200",
+            "--round-up",
+            "0.5",
+            "--json",
+            text(&json),
+            "--plan-out",
+            text(&plan),
+            "--plot",
+            text(&plot),
+        ],
     );
     let measured: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     let lines = rows(&ranges);
@@ -246,6 +257,9 @@ fn calibration_writes_what_others_read() {
         let (range, largest): (f64, f64) = (line[2].parse().unwrap(), line[6].parse().unwrap());
         assert!(range >= largest && range < largest + 0.5 && (range * 2.0).fract() == 0.0, "{line:?}");
     }
+    let svg = std::fs::read_to_string(&plot).unwrap();
+    assert_eq!(svg.matches("class=\"mark\"").count(), 4 * lines.len());
+    assert!(lines.iter().all(|line| svg.contains(&format!("aria-label=\"{}\"", line[0]))));
     assert!(measured["relu_vr"].as_str().unwrap().starts_with("/features/features.2/Relu="), "{measured}");
     let vgg = weights("vgg-fashion.pt");
     let max_error = |more: &[&str]| {
@@ -256,6 +270,7 @@ fn calibration_writes_what_others_read() {
     let file = format!("file:{}", text(&ranges));
     assert_eq!(max_error(&["--plan", text(&plan)]), max_error(&["--relu-range", &file]));
     fails(&["calibrate", "--model", text(&vgg), "--out", "/no/such/r.csv"], 1, "/no/such/r.csv");
+    fails(&["calibrate", "--model", text(&vgg), "--out", text(&ranges), "--plot", "r.pdf"], 2, ".svg or .png");
     fails(&["calibrate", "--model", text(&vgg), "--out", text(&ranges), "--margin", "-1"], 2, "--margin");
     fails(&["calibrate", "--model", text(&vgg), "--out", text(&ranges), "--holdout", "10000"], 2, "--holdout 10000");
 }

@@ -7,11 +7,13 @@ use serde::Serialize;
 
 use super::eval::{name_of, progress_bar, tell_broken, warn};
 use super::options::{ModelOptions, PreparationOptions, ReadingOptions};
+use super::plot::{PlotFile, plot_file};
 use super::{Failure, print};
 use crate::dataset::{BUNDLED, Dataset};
 use crate::evaluation::{Calibration, RangeRule, Rule, Scope, Selector, calibrate, dataset_sha256, plan_text};
 use crate::model::{Model, Site, Statistics};
-use crate::report::{Align, table, write_whole};
+use crate::report::plot::Figure;
+use crate::report::{Align, ranges, table, write_whole};
 
 /// Measure the inputs of every ReLU and max-pool on a set of images, and write the ranges that hold them
 #[derive(Debug, Args)]
@@ -47,13 +49,16 @@ pub struct Arguments {
     /// Write a plan with the range of every site to this TOML file, to be edited and given to --plan
     #[arg(long, value_name = "plan.toml")]
     plan_out: Option<PathBuf>,
+    /// Draw the range, the largest |x| and quantiles of every site along the network into FILE.svg or FILE.png
+    #[arg(long, value_name = "FILE", value_parser = plot_file)]
+    plot: Option<PlotFile>,
     /// No progress bar, no warnings
     #[arg(long)]
     quiet: bool,
 }
 
 const EXAMPLES: &str = "Examples:
-  polyact calibrate --model weights/vgg-fashion.pt --holdout 2000 --margin 0.1 --out ranges.csv
+  polyact calibrate --model weights/vgg-fashion.pt --holdout 2000 --margin 0.1 --out ranges.csv --plot ranges.svg
   polyact eval --model weights/vgg-fashion.pt --holdout 2000 --relu-range file:ranges.csv
   polyact calibrate --model resnet50.pt --dataset imagenet/train --limit 10000 --round-up 0.5 --out ranges.csv
 
@@ -85,6 +90,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     {
         path.map_or(Ok(()), |path| check_writable(flag, path))?;
     }
+    arguments.plot.as_ref().map_or(Ok(()), PlotFile::create)?;
     if let Some(bad) = arguments.candidates.iter().find(|&&bound| !(bound > 0.0 && bound.is_finite())) {
         return Err(Failure::Usage(format!("--candidates: {bad} is no range")));
     }
@@ -201,7 +207,23 @@ impl Measured<'_> {
             let rules = self.model.sites().iter().zip(self.ranges()).map(rule).collect();
             out("--plan-out", path, &plan_text(rules))?;
         }
+        if let Some(file) = &self.arguments.plot {
+            file.write(&self.figure())?;
+        }
         out("--out", &self.arguments.out, &self.csv()?)
+    }
+
+    fn figure(&self) -> Figure {
+        let drawn = |(site, measured): (&Site, MeasuredSite)| ranges::Site {
+            is_pool: site.kind.is_pool(),
+            name: measured.site,
+            range: measured.range,
+            largest: measured.largest,
+            quantiles: [measured.p50, measured.p99, measured.p99_9],
+        };
+        let sites: Vec<ranges::Site> = self.model.sites().iter().zip(self.sites()).map(drawn).collect();
+        let (model, images) = (name_of(&self.arguments.model.model), self.calibration.images.len());
+        ranges::figure(&format!("{model} on {images} images of {}", self.dataset.name()), &sites)
     }
 
     /// The range of each site. One that met only zeros, or nothing, gets 1: any range holds them.

@@ -6,7 +6,9 @@ use clap::Args;
 
 use super::plot::{PlotFile, plot_file};
 use super::{Failure, print};
-use crate::report::{Comparison, SavedResults, View, figure, html, latex, markdown, merge, read, write_whole};
+use crate::report::{
+    Comparison, Overflow, SavedResults, View, figure, html, latex, markdown, merge, read, write_whole,
+};
 
 /// Turn results files into tables, figures and a page, or into one file
 #[derive(Debug, Args)]
@@ -30,9 +32,13 @@ pub struct Arguments {
         value_enum,
         value_delimiter = ',',
         value_name = "VIEW,…",
-        default_value = "depth,mults,agreement,range"
+        default_value = "depth,mults,lost,agreement,range"
     )]
     views: Vec<View>,
+    /// Add to --plot and --html, for each of these files of `polyact eval --overflow-report`, the sites at which images left
+    /// their range, and the ranges needed
+    #[arg(long, value_name = "overflow.csv", num_args = 1..)]
+    overflow: Vec<PathBuf>,
     /// Write a page with tables, figure, settings and digests to FILE; it needs no other file and no network
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -44,17 +50,27 @@ pub struct Arguments {
 const EXAMPLES: &str = "Examples:
   polyact report results.csv
   polyact report results.csv --latex table.tex --plot accuracy.svg --views depth,range
+  polyact report results.csv --overflow overflow.csv --html results.html
   polyact report shard-0.csv shard-1.csv --merge results.csv --html results.html";
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if !arguments.overflow.is_empty() && arguments.plot.is_none() && arguments.html.is_none() {
+        return Err(Failure::Usage("--overflow: it is drawn by --plot and --html; give one of these".to_owned()));
+    }
     let files: Vec<SavedResults> = arguments.results.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     for file in &files {
         let path = file.path.display();
         if file.rows.is_empty() {
             eprintln!("warning: {path} has no runs");
         }
-        if let Some(line) = file.cut {
-            eprintln!("warning: {path}, line {line}: cut short, and left out; end it with a line break if it is whole");
+        warn_of_cut(&file.path, file.cut);
+    }
+    let overflows: Vec<Overflow> =
+        arguments.overflow.iter().map(|path| Overflow::read(path)).collect::<Result<_, _>>()?;
+    for (path, overflow) in arguments.overflow.iter().zip(&overflows) {
+        warn_of_cut(path, overflow.cut);
+        if overflow.is_empty() {
+            eprintln!("warning: {}: no input left its range, so there is nothing to draw", path.display());
         }
     }
     if let Some(path) = &arguments.merge {
@@ -68,7 +84,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
     let comparison = Comparison::of(&files)?;
     comparison.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-    let figure = figure(&comparison, &arguments.views);
+    let mut figure = figure(&comparison, &arguments.views);
+    figure.rows.extend(overflows.iter().filter(|overflow| !overflow.is_empty()).map(Overflow::panels));
     if let Some(file) = &arguments.plot {
         if figure.rows.is_empty() {
             return Err(Failure::Usage("--plot: the results have nothing to draw for --views".to_owned()));
@@ -85,6 +102,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         write("--html", path, html(&comparison, &figure, &files).as_bytes())?;
     }
     if shown { Ok(()) } else { print(&markdown(&comparison)) }
+}
+
+fn warn_of_cut(path: &Path, line: Option<u64>) {
+    if let Some(line) = line {
+        let path = path.display();
+        eprintln!("warning: {path}, line {line}: cut short, and left out; end it with a line break if it is whole");
+    }
 }
 
 fn write(flag: &'static str, path: &Path, bytes: &[u8]) -> Result<(), Failure> {

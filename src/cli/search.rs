@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use super::Failure;
 use super::output::{deliver, open};
+use super::plot::{PlotFile, plot_file};
 use crate::activation::parse_epsilon;
 use crate::minimax::{
     Composite, DEFAULT_BITS, Epsilon, Found, MAX_SEARCHED_DEGREE, Objective, Purpose, Search, SearchError, paper_set,
     to_f64,
 };
-use crate::report::{Align, table};
+use crate::report::{Align, front, table};
 
 /// Find the degrees that reach an error with the least depth or the fewest multiplications
 #[derive(Debug, Args)]
@@ -41,6 +42,9 @@ pub struct Arguments {
     /// largest error asked for to the smallest
     #[arg(long, conflicts_with = "objective")]
     front: bool,
+    /// Draw the trade-off into FILE.svg or FILE.png: multiplications against depth, a curve for each error asked for
+    #[arg(long, value_name = "FILE", value_parser = plot_file, requires = "front")]
+    plot: Option<PlotFile>,
     /// How to print the sets
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -53,7 +57,7 @@ const EXAMPLES: &str = "Examples:
   polyact search --alpha 4..14
   polyact search --error 1e-4 --objective mults --max-degree 15
   polyact search --alpha 12 --front
-  polyact search --alpha 4..14 --front --format csv --out front.csv
+  polyact search --alpha 4..14 --front --format csv --out front.csv --plot front.svg
   polyact search --for sign --epsilon 0.01 --alpha 10 --format json";
 
 #[derive(Debug, Clone)]
@@ -117,6 +121,7 @@ struct Target {
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let out = arguments.out.as_deref();
     open(out)?;
+    arguments.plot.as_ref().map_or(Ok(()), PlotFile::create)?;
     let purpose = match (arguments.function, arguments.epsilon) {
         (Function::Sign, Some(epsilon)) => Purpose::Sign { epsilon },
         (Function::Relu | Function::Max, None) => Purpose::Relu,
@@ -132,6 +137,10 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         let largest = targets.iter().map(|target| target.error).fold(f64::NEG_INFINITY, f64::max);
         let smallest = targets.iter().map(|target| target.error).fold(f64::INFINITY, f64::min);
         let front = search.front(largest, smallest).map_err(failure)?;
+        if let Some(file) = &arguments.plot {
+            let errors: Vec<f64> = targets.iter().map(|target| target.error).collect();
+            file.write(&front::figure(&front, &errors, arguments.function.name()))?;
+        }
         front.iter().map(|found| DegreeSet::of(found, None)).collect()
     } else {
         let objective = match arguments.objective {

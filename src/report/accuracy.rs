@@ -10,6 +10,8 @@ pub enum View {
     Depth,
     /// Top-1 against its non-scalar multiplications
     Mults,
+    /// What is lost of top-1 against depth, on a logarithmic axis
+    Lost,
     /// Top-1 against the range, a line an activation; a panel a model
     Range,
     /// Agreement with the exact network against depth
@@ -37,6 +39,7 @@ struct Point {
 const LEVELS: &str = "levels of an activation";
 const MULTS: &str = "non-scalar multiplications of an activation";
 const TOP1: &str = "top-1 in %";
+const LOST: &str = "top-1 lost in points";
 const AGREEMENT: &str = "agreement with exact in %";
 
 /// What is had for a cost.
@@ -63,6 +66,7 @@ pub fn figure(comparison: &Comparison, views: &[View]) -> Figure {
             View::Agreement => {
                 panels.extend(cost_panel("Agreement by depth", LEVELS, Gain::Agreement, &series, |run| run.depth));
             }
+            View::Lost => panels.extend(lost_panel(&series)),
             View::Range => panels.extend(series.iter().filter_map(range_panel)),
         }
     }
@@ -112,8 +116,8 @@ fn series(comparison: &Comparison) -> Vec<Series> {
     list
 }
 
-fn axis(label: &str, scale: Scale) -> Axis {
-    Axis { label: label.into(), scale, margin: 0.04 }
+fn axis(label: impl Into<Label>, scale: Scale) -> Axis {
+    Axis::new(label, scale, 0.04)
 }
 
 /// A horizontal line over the width of `points`, for the exact network.
@@ -149,8 +153,38 @@ fn cost_panel(title: &str, x: &str, gain: Gain, series: &[Series], cost: fn(&Poi
     }
     behind.extend(curves);
     let y = if gain == Gain::Top1 { TOP1 } else { AGREEMENT };
-    let (x, y) = (axis(x, Scale::Linear), axis(y, Scale::Linear));
+    let (x, y) = (axis(x, Scale::Whole), axis(y, Scale::Linear));
     (!behind.is_empty()).then(|| Panel { title: title.into(), x, y, curves: behind })
+}
+
+/// How far top-1 is below the exact one, by depth. A logarithm has no place for runs that lost nothing: they are marked
+/// at the foot of the axis.
+fn lost_panel(series: &[Series]) -> Option<Panel> {
+    let lost = |series: &Series| -> Vec<(f64, f64)> {
+        let points = series.points.iter().map(|run| (run.depth, series.exact - run.top1));
+        points.filter(|point| point.0.is_finite() && point.1.is_finite()).collect()
+    };
+    let least = series.iter().flat_map(lost).map(|point| point.1).filter(|&lost| lost > 0.0).fold(100.0, f64::min);
+    let (mut curves, mut foot) = (Vec::new(), Vec::new());
+    for (i, series) in series.iter().enumerate() {
+        let (below, kept): (Vec<_>, Vec<_>) = lost(series).into_iter().partition(|point| point.1 > 0.0);
+        if !below.is_empty() || !kept.is_empty() {
+            curves.push(Curve::marks(Style::of(i), Marker::of(i), below).named(&series.label));
+        }
+        // A line of its own for each model, so that none hides another.
+        let place = least * 0.6f64.powi(i as i32 + 1);
+        let kept = kept.into_iter().map(|point| (point.0, place)).collect();
+        foot.push(Curve::marks(Style::of(i), Marker::of(i).hollow(), kept));
+    }
+    if foot.iter().any(|curve| !curve.points.is_empty()) {
+        let example = Curve::marks(Style::reference(0), Marker::of(0).hollow(), Vec::new());
+        foot.push(example.named("hollow: nothing lost"));
+    }
+    let (x, y) = (axis(LEVELS, Scale::Whole), axis(LOST, Scale::Log));
+    (!curves.is_empty()).then(|| {
+        curves.extend(foot);
+        Panel { title: "Top-1 lost by depth".into(), x, y, curves }
+    })
 }
 
 /// The points (cost, gain) that no other beats in one without losing in the other, by cost.
@@ -193,7 +227,7 @@ fn range_panel(series: &Series) -> Option<Panel> {
         curves.insert(0, exact_line(Style::reference(1).color, series.exact, &all).named("exact"));
         Panel {
             title: format!("Top-1 by range: {}", series.label).into(),
-            x: Axis { label: Label::marked("range $B$"), ..axis("", scale) },
+            x: axis(Label::marked("range $B$"), scale),
             y: axis(TOP1, Scale::Linear),
             curves,
         }
@@ -226,7 +260,7 @@ mod tests {
             }
         }
         let one_range = compared(&rows);
-        for view in [View::Depth, View::Mults, View::Agreement] {
+        for view in [View::Depth, View::Mults, View::Agreement, View::Lost] {
             assert_eq!(marks(&figure(&one_range, &[view])), 6, "{view:?}");
         }
         assert!(figure(&one_range, &[View::Range]).rows.is_empty());

@@ -91,7 +91,7 @@ impl Unit {
 }
 
 fn axis(label: &str, scale: Scale, margin: f64) -> Axis {
-    Axis { label: Label::marked(label), scale, margin }
+    Axis::new(Label::marked(label), scale, margin)
 }
 
 fn stage_panel(number: usize, stage: &Stage) -> Panel {
@@ -121,8 +121,8 @@ fn stage_panel(number: usize, stage: &Stage) -> Panel {
     let size = format!("$τ_{{{number}}}$ = {}", unit.size());
     Panel {
         title: format!("Stage {number}: degree {}", stage.degree).into(),
-        x: Axis { label: offset.axis(if offset.power == 0 { "$x$" } else { "$x$ − 1" }), scale, margin: 0.03 },
-        y: Axis { label: unit.axis(&format!("error 1 − $p_{{{number}}}(x)$")), scale: Scale::Linear, margin: 0.08 },
+        x: Axis::new(offset.axis(if offset.power == 0 { "$x$" } else { "$x$ − 1" }), scale, 0.03),
+        y: Axis::new(unit.axis(&format!("error 1 − $p_{{{number}}}(x)$")), Scale::Linear, 0.08),
         curves: vec![
             Curve::line(Style::reference(0), bounds(place(low), place(high), unit.size)).named(Label::marked(&size)),
             Curve::line(Style::of(0), curve),
@@ -211,7 +211,7 @@ fn relu_panel(composite: &Composite, alpha: Option<u32>) -> Panel {
     Panel {
         title: "The error of ReLU".into(),
         x: axis("$x$", scale, 0.0),
-        y: Axis { label: unit.axis("$r(x)$ − ReLU$(x)$"), scale: Scale::Linear, margin: 0.08 },
+        y: Axis::new(unit.axis("$r(x)$ − ReLU$(x)$"), Scale::Linear, 0.08),
         curves,
     }
 }

@@ -3,9 +3,12 @@
 mod accuracy;
 mod comparison;
 pub mod composition;
+pub mod front;
 mod merge;
+mod overflow;
 mod page;
 pub mod plot;
+pub mod ranges;
 mod reader;
 mod results;
 #[cfg(test)]
@@ -18,6 +21,7 @@ mod whole;
 pub use accuracy::{View, figure};
 pub use comparison::{Block, Comparison, Line, Model, Run};
 pub use merge::{MergeError, merge};
+pub use overflow::Overflow;
 pub use page::html;
 pub use reader::{ReadError, SavedResults, SavedRow, read};
 pub use results::{COLUMNS, Results, ResultsError, Row};

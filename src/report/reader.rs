@@ -4,8 +4,25 @@ use std::path::{Path, PathBuf};
 
 use super::COLUMNS;
 
-/// The columns that every version has written: those before this one, and it.
+/// The columns of results that every version has written: those before this one, and it.
 const LAST_OF_THE_FIRST_VERSION: &str = "version";
+
+/// What a file has to be.
+struct Form {
+    /// As errors call it.
+    name: &'static str,
+    columns: &'static [&'static str],
+}
+
+fn results() -> Form {
+    let first = COLUMNS.iter().position(|&column| column == LAST_OF_THE_FIRST_VERSION).map_or(0, |at| at + 1);
+    Form { name: "a results file, as `polyact eval --out` writes it,", columns: &COLUMNS[..first] }
+}
+
+const OVERFLOW: Form = Form {
+    name: "an overflow report, as `polyact eval --overflow-report` writes it,",
+    columns: &["index", "site", "range", "first_here", "needed_range"],
+};
 
 /// The whole rows of a results file.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,12 +49,12 @@ pub struct SavedRow {
 pub enum ReadError {
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("{path} is empty; a results file begins with the header that `polyact eval --out` writes")]
-    Empty { path: PathBuf },
-    #[error("{path}, line {line}: not UTF-8; is it a results file? If so, save it as UTF-8")]
+    #[error("{path} is empty; {form} begins with a header")]
+    Empty { path: PathBuf, form: &'static str },
+    #[error("{path}, line {line}: not UTF-8; is it the right file? If so, save it as UTF-8")]
     Encoding { path: PathBuf, line: u64 },
-    #[error("{path}, line 1: no column `{column}`; a results file has the header that `polyact eval --out` writes")]
-    Column { path: PathBuf, column: &'static str },
+    #[error("{path}, line 1: no column `{column}`; {form} has it")]
+    Column { path: PathBuf, column: &'static str, form: &'static str },
     #[error("{path}, line 1: two columns `{column}`; remove one")]
     Repeated { path: PathBuf, column: String },
     #[error("{path}, line {line}: {found} fields where the header has {expected}; mend or remove this line")]
@@ -52,11 +69,23 @@ pub enum ReadError {
 /// # Errors
 /// [`ReadError`] names file and line: no such file, empty, not UTF-8, no results file, or a damaged line.
 pub fn read(path: &Path) -> Result<SavedResults, ReadError> {
-    let bytes = std::fs::read(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
-    parse(path, &bytes)
+    read_form(path, &results())
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<SavedResults, ReadError> {
+/// Read the overflow report at `path` in the same way.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_overflow(path: &Path) -> Result<SavedResults, ReadError> {
+    read_form(path, &OVERFLOW)
+}
+
+fn read_form(path: &Path, form: &Form) -> Result<SavedResults, ReadError> {
+    let bytes = std::fs::read(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+    parse(path, &bytes, form)
+}
+
+fn parse(path: &Path, bytes: &[u8], form: &Form) -> Result<SavedResults, ReadError> {
     let owned = || path.to_owned();
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
@@ -65,7 +94,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<SavedResults, ReadError> {
     // Spreadsheet programs put a byte order mark before the header.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim().is_empty() {
-        return Err(ReadError::Empty { path: owned() });
+        return Err(ReadError::Empty { path: owned(), form: form.name });
     }
     let whole = text.rfind('\n').map_or(text, |end| &text[..=end]);
     let cut = (whole.len() < text.len()).then(|| line_after(whole.as_bytes()));
@@ -79,7 +108,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<SavedResults, ReadError> {
         let fields: Vec<String> = record.iter().map(str::to_owned).collect();
         if columns.is_empty() {
             columns = fields;
-            check_header(path, &columns)?;
+            check_header(path, &columns, form)?;
         } else if fields.len() == columns.len() {
             rows.push(SavedRow { line, fields });
         } else {
@@ -93,10 +122,9 @@ fn line_after(text: &[u8]) -> u64 {
     text.iter().filter(|&&byte| byte == b'\n').count() as u64 + 1
 }
 
-fn check_header(path: &Path, columns: &[String]) -> Result<(), ReadError> {
-    let first = COLUMNS.iter().position(|&column| column == LAST_OF_THE_FIRST_VERSION).map_or(0, |at| at + 1);
-    if let Some(column) = COLUMNS[..first].iter().find(|&&column| !columns.iter().any(|name| name == column)) {
-        return Err(ReadError::Column { path: path.to_owned(), column });
+fn check_header(path: &Path, columns: &[String], form: &Form) -> Result<(), ReadError> {
+    if let Some(column) = form.columns.iter().find(|&&column| !columns.iter().any(|name| name == column)) {
+        return Err(ReadError::Column { path: path.to_owned(), column, form: form.name });
     }
     match columns.iter().enumerate().find(|&(i, name)| columns[..i].contains(name)) {
         Some((_, name)) => Err(ReadError::Repeated { path: path.to_owned(), column: name.clone() }),
@@ -131,7 +159,7 @@ impl SavedResults {
         self.value(row, column)?.ok_or_else(|| self.invalid(row, column))
     }
 
-    fn invalid(&self, row: &SavedRow, column: &'static str) -> ReadError {
+    pub(super) fn invalid(&self, row: &SavedRow, column: &'static str) -> ReadError {
         let value = self.field(row, column).to_owned();
         ReadError::Value { path: self.path.clone(), line: row.line, column, value }
     }
@@ -144,7 +172,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn parsed(bytes: &[u8]) -> Result<SavedResults, ReadError> {
-        parse(Path::new("results.csv"), bytes)
+        parse(Path::new("results.csv"), bytes, &results())
     }
 
     fn refused(bytes: &[u8]) -> String {

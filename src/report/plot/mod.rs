@@ -20,8 +20,6 @@ pub use text::Label;
 
 /// The width of a figure in points: two columns of a paper.
 const WIDTH: f64 = 516.0;
-/// The height of the axes of a panel.
-const HEIGHT: f64 = 112.0;
 /// Space around the figure, and between panels.
 const BORDER: f64 = 4.0;
 const GUTTER: f64 = 12.0;
@@ -35,6 +33,8 @@ pub struct Figure {
     /// What the figure shows, for readers that see no picture.
     pub title: String,
     pub rows: Vec<Vec<Panel>>,
+    /// Of the axes of each panel, in points.
+    pub height: f64,
 }
 
 /// How a figure is stored, told by the name of its file.
@@ -72,11 +72,14 @@ impl Format {
 const PANELS_A_ROW: usize = 3;
 
 impl Figure {
+    /// The usual height of axes.
+    pub const HEIGHT: f64 = 112.0;
+
     /// The panels in rows that differ by one panel at most.
     pub fn of(title: &str, panels: &[Panel]) -> Figure {
         let (count, rows) = (panels.len(), panels.len().div_ceil(PANELS_A_ROW));
         let row = |i: usize| panels[i * count / rows..(i + 1) * count / rows].to_vec();
-        Figure { title: title.to_owned(), rows: (0..rows).map(row).collect() }
+        Figure { title: title.to_owned(), rows: (0..rows).map(row).collect(), height: Figure::HEIGHT }
     }
 
     /// The content of a file of this format. A PNG has 300 dots per inch: it is 2150 pixels wide.
@@ -93,18 +96,19 @@ impl Figure {
     /// The figure as SVG, 516 points wide.
     pub fn svg(&self) -> String {
         // The axes of all rows begin below each other.
-        let left = self.rows.iter().flatten().map(|panel| panel.left(HEIGHT)).fold(0.0, f64::max);
+        let left = self.rows.iter().flatten().map(|panel| panel.left(self.height)).fold(0.0, f64::max);
         let (mut panels, mut top, mut letters) = (String::new(), BORDER, 'a'..='z');
         for row in &self.rows {
             let column = (WIDTH - 2.0 * BORDER + GUTTER) / row.len() as f64;
             let width = column - GUTTER - left;
             let above = row.iter().map(|panel| panel.above(width)).fold(0.0, f64::max);
+            let below = row.iter().map(|panel| panel.below(width)).fold(0.0, f64::max);
             top += above;
             for (i, panel) in row.iter().enumerate() {
                 let (corner, letter) = ((BORDER + column * i as f64 + left, top), letters.next().unwrap_or('…'));
-                panels += &panel.draw(letter, above, corner, (width, HEIGHT));
+                panels += &panel.draw(letter, above, corner, (width, self.height));
             }
-            top += HEIGHT + Panel::BELOW + GUTTER;
+            top += self.height + below + GUTTER;
         }
         let (height, title) = (top - GUTTER + BORDER, escape(&self.title));
         format!(
@@ -165,7 +169,7 @@ mod tests {
     use super::*;
 
     fn panel(title: &str, curves: usize) -> Panel {
-        let axis = || Axis { label: Label::plain(title), scale: Scale::Linear, margin: 0.05 };
+        let axis = || Axis::new(title, Scale::Linear, 0.05);
         let points: Vec<(f64, f64)> = vec![(0.0, 1.0), (1.0, 3.0), (f64::NAN, 0.0), (2.0, -1.0)];
         let curve = |i| Curve {
             marker: Some(Marker::of(i)),
@@ -175,7 +179,8 @@ mod tests {
     }
 
     fn figure(title: &str) -> Figure {
-        Figure { title: title.to_owned(), rows: vec![vec![panel(title, 2), panel(title, 9)], vec![panel(title, 0)]] }
+        let rows = vec![vec![panel(title, 2), panel(title, 9)], vec![panel(title, 0)]];
+        Figure { title: title.to_owned(), rows, height: Figure::HEIGHT }
     }
 
     #[test]

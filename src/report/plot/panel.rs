@@ -18,12 +18,21 @@ pub struct Style {
 /// The colours of Okabe and Ito, which colour-blind people tell apart (Color Universal Design, 2008), the darker first;
 /// their yellow is too light for lines.
 const COLORS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9"];
+/// Of viridis (van der Walt and Smith, 2015), whose lightness is monotone, also to colour-blind eyes and in grey; its light
+/// end cannot be seen on white.
+const GRADES: [&str; 8] = ["#44bf70", "#22a884", "#21918c", "#2a788e", "#355f8d", "#414487", "#482475", "#440154"];
 const DASHES: [&str; 5] = ["", "5 1.6", "1.6 1.6", "5 1.6 1.2 1.6", "9 2"];
 
 impl Style {
     /// The style of the curve with this number.
     pub fn of(index: usize) -> Style {
         Style { color: COLORS[index % COLORS.len()], dashes: DASHES[index % DASHES.len()], width: 1.1 }
+    }
+
+    /// The style of the curve with this number of `count` that come in an order: from light to dark.
+    pub fn graded(index: usize, count: usize) -> Style {
+        let rank = (index + 1) * GRADES.len() / count.max(1);
+        Style { color: GRADES[rank.clamp(1, GRADES.len()) - 1], dashes: "", width: 0.9 }
     }
 
     /// Of a bound or another line to compare with.
@@ -69,6 +78,8 @@ pub enum Join {
     Straight,
     /// A value holds until the next point.
     Stairs,
+    /// A bar from 0 to each point, instead of a line.
+    Bars,
 }
 
 /// Points joined by a line, marked, or both.
@@ -81,17 +92,19 @@ pub struct Curve {
     pub style: Style,
     pub join: Join,
     pub marker: Option<Marker>,
+    /// What stands left of the first point, for curves that are too many for a legend.
+    pub label: Option<Label>,
 }
 
 impl Curve {
     /// A line without markers.
     pub fn line(style: Style, points: Vec<(f64, f64)>) -> Curve {
-        Curve { name: None, points, style, join: Join::Straight, marker: None }
+        Curve { name: None, points, style, join: Join::Straight, marker: None, label: None }
     }
 
     /// Markers without a line.
     pub fn marks(style: Style, marker: Marker, points: Vec<(f64, f64)>) -> Curve {
-        Curve { name: None, points, style, join: Join::Not, marker: Some(marker) }
+        Curve { join: Join::Not, marker: Some(marker), ..Curve::line(style, points) }
     }
 
     /// This curve, with a word in the legend.
@@ -108,6 +121,15 @@ pub struct Axis {
     pub scale: Scale,
     /// Free space at both ends, as a part of the axis.
     pub margin: f64,
+    /// What stands at values of the x axis instead of numbers, if there is room for all of it.
+    pub names: Vec<(f64, Label)>,
+}
+
+impl Axis {
+    /// An axis with numbers.
+    pub fn new(label: impl Into<Label>, scale: Scale, margin: f64) -> Axis {
+        Axis { label: label.into(), scale, margin, names: Vec::new() }
+    }
 }
 
 /// One pair of axes with what is drawn between them.
@@ -128,6 +150,14 @@ const GAP: f64 = 3.5;
 /// The length of the line in a legend, and the space between two entries.
 const KEY: f64 = 17.0;
 const KEY_GAP: f64 = 8.0;
+/// The least distance of upright names at the x axis, and the most that they take below it.
+const NAME_DISTANCE: f64 = 7.5;
+const NAME_LENGTH: f64 = 72.0;
+/// The height of a digit, and how far a marker reaches, as parts of the size of text.
+const DIGIT: f64 = 0.72;
+const REACH: f64 = 0.4;
+/// Half the width of a bar on its axis.
+const HALF_BAR: f64 = 0.35;
 const INK: &str = "#222222";
 
 /// From the lowest to the highest place of the curves, with the margins.
@@ -158,9 +188,14 @@ impl Extent {
 
 impl Panel {
     fn extents(&self) -> (Extent, Extent) {
-        let points =
-            || self.curves.iter().flat_map(|curve| &curve.points).filter(|(x, y)| x.is_finite() && y.is_finite());
-        (Extent::of(&self.x, points().map(|p| p.0)), Extent::of(&self.y, points().map(|p| p.1)))
+        let points = || self.curves.iter().flat_map(Curve::drawn);
+        let base = self.curves.iter().filter(|curve| curve.join == Join::Bars).map(|_| 0.0);
+        // A name, and a bar above it, takes its share of the axis.
+        let names = self.x.names.iter().flat_map(|name| [name.0 - 0.5, name.0 + 0.5]);
+        (
+            Extent::of(&self.x, points().map(|p| p.0).chain(names)),
+            Extent::of(&self.y, points().map(|p| p.1).chain(base)),
+        )
     }
 
     fn y_ticks(&self, height: f64) -> Vec<(f64, Label)> {
@@ -173,8 +208,23 @@ impl Panel {
         LINE_HEIGHT + GAP + widest + GAP
     }
 
-    /// The space that numbers and label of the x axis take below the axes.
-    pub(super) const BELOW: f64 = 2.0 * LINE_HEIGHT + GAP;
+    /// The space that numbers or names and label of the x axis take below axes of this width.
+    pub(super) fn below(&self, width: f64) -> f64 {
+        let numbers = if self.has_names(width) { self.name_length() + GAP } else { LINE_HEIGHT };
+        numbers + LINE_HEIGHT + GAP
+    }
+
+    /// Whether the names of the x axis stand far enough from each other along this width.
+    fn has_names(&self, width: f64) -> bool {
+        let horizontal = self.extents().0;
+        let mut places: Vec<f64> = self.x.names.iter().map(|name| horizontal.part(&self.x, name.0)).collect();
+        places.sort_by(f64::total_cmp);
+        !places.is_empty() && places.windows(2).all(|pair| (pair[1] - pair[0]) * width >= NAME_DISTANCE)
+    }
+
+    fn name_length(&self) -> f64 {
+        self.x.names.iter().map(|name| name.1.width(TEXT_SIZE)).fold(0.0, f64::max).min(NAME_LENGTH)
+    }
 
     /// The space that title and legend take above axes of this width. The legend stands there, not among the curves,
     /// so that it can never hide one.
@@ -213,10 +263,17 @@ impl Panel {
         let mut svg = String::new();
 
         let (bottom, right) = (top + height, left + width);
-        for (value, label) in horizontal.ticks(&self.x, (width / 20.0).min(7.0) as usize) {
+        let has_names = self.has_names(width);
+        let numbers = || horizontal.ticks(&self.x, (width / 20.0).min(7.0) as usize);
+        for (value, label) in if has_names { self.x.names.clone() } else { numbers() } {
             let at = x(value);
             let _ = write!(svg, r##"<path d="M{at:.2} {top:.2}V{bottom:.2}" stroke="#dddddd" stroke-width=".5"/>"##);
-            svg += &text(&label, TEXT_SIZE, at - label.width(TEXT_SIZE) / 2.0, bottom + LINE_HEIGHT);
+            if has_names {
+                let size = fitting(&label, TEXT_SIZE, NAME_LENGTH);
+                svg += &upright(&label, size, at + 0.36 * size, bottom + GAP + label.width(size));
+            } else {
+                svg += &text(&label, TEXT_SIZE, at - label.width(TEXT_SIZE) / 2.0, bottom + LINE_HEIGHT);
+            }
         }
         for (value, label) in self.y_ticks(height) {
             let at = y(value);
@@ -226,6 +283,7 @@ impl Panel {
         for curve in &self.curves {
             svg += &curve.draw(&x, &y);
         }
+        svg += &self.labels(left, &x, &y);
         let _ = write!(
             svg,
             r#"<path d="M{left:.2} {top:.2}V{bottom:.2}H{right:.2}" fill="none" stroke="{INK}" stroke-width=".8"/>"#
@@ -234,11 +292,10 @@ impl Panel {
         // What is too long gets smaller, so that panels beside each other never overlap.
         let size = fitting(&self.x.label, TEXT_SIZE, width);
         let middle = left + (width - self.x.label.width(size)) / 2.0;
-        svg += &text(&self.x.label, size, middle, bottom + 2.0 * LINE_HEIGHT + 1.0);
+        svg += &text(&self.x.label, size, middle, bottom + self.below(width) - GAP + 1.0);
         let size = fitting(&self.y.label, TEXT_SIZE, height + LINE_HEIGHT);
         let (at, turned) = (left - self.left(height) + TEXT_SIZE, top + (height + self.y.label.width(size)) / 2.0);
-        let label = text(&self.y.label, size, 0.0, 0.0);
-        let _ = write!(svg, r#"<g transform="translate({at:.2} {turned:.2}) rotate(-90)">{label}</g>"#);
+        svg += &upright(&self.y.label, size, at, turned);
 
         let mut line = top - above + TITLE_SIZE;
         let (letter, title) = (Label::plain(&format!("({letter})  ")), self.title.clone().bold());
@@ -258,9 +315,41 @@ impl Panel {
         }
         svg
     }
+
+    /// The labels of the curves: left of their first points but right of the axis at `edge`, or above that where marks or
+    /// other labels are.
+    fn labels(&self, edge: f64, x: &dyn Fn(f64) -> f64, y: &dyn Fn(f64) -> f64) -> String {
+        let reach = REACH * TEXT_SIZE;
+        let around = |(a, b): (f64, f64)| [x(a) - reach, y(b) - reach, x(a) + reach, y(b) + reach];
+        let marked = self.curves.iter().filter(|curve| curve.marker.is_some());
+        let mut taken: Vec<[f64; 4]> = marked.flat_map(Curve::drawn).map(around).collect();
+        let mut svg = String::new();
+        for (curve, label) in self.curves.iter().filter_map(|curve| Some((curve, curve.label.as_ref()?))) {
+            let Some((a, b)) = curve.drawn().next() else { continue };
+            let (width, mut bottom) = (label.width(TEXT_SIZE), y(b) + DIGIT * TEXT_SIZE / 2.0);
+            let left = (x(a) - reach - GAP - width).max(edge + GAP);
+            let place = |bottom: f64| [left, bottom - TEXT_SIZE, left + width, bottom];
+            while taken.iter().any(|other| overlap(other, &place(bottom))) {
+                bottom -= 1.0;
+            }
+            taken.push(place(bottom));
+            svg += &text(label, TEXT_SIZE, left, bottom);
+        }
+        svg
+    }
+}
+
+/// Whether two boxes (left, top, right, bottom) have a point in common.
+fn overlap(a: &[f64; 4], b: &[f64; 4]) -> bool {
+    a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3]
 }
 
 impl Curve {
+    /// The points that have a place.
+    fn drawn(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite())
+    }
+
     fn draw(&self, x: &dyn Fn(f64) -> f64, y: &dyn Fn(f64) -> f64) -> String {
         let (mut path, mut marks, mut pen_down) = (String::new(), String::new(), false);
         for &(a, b) in &self.points {
@@ -278,7 +367,18 @@ impl Curve {
             }
             pen_down = there;
         }
-        if self.join != Join::Not { self.stroke(&path) + &marks } else { marks }
+        match self.join {
+            Join::Not => marks,
+            Join::Bars => {
+                self.drawn().map(|(a, b)| self.bar((x(a - HALF_BAR), x(a + HALF_BAR)), y(0.0), y(b))).collect()
+            }
+            Join::Straight | Join::Stairs => self.stroke(&path) + &marks,
+        }
+    }
+
+    fn bar(&self, (left, right): (f64, f64), bottom: f64, top: f64) -> String {
+        let color = self.style.color;
+        format!(r#"<path class="bar" d="M{left:.2} {bottom:.2}V{top:.2}H{right:.2}V{bottom:.2}z" fill="{color}"/>"#)
     }
 
     fn stroke(&self, path: &str) -> String {
@@ -300,14 +400,18 @@ impl Curve {
     /// The sample of line and marker in a legend, from (`x`, `y`) to the right.
     fn key(&self, x: f64, y: f64) -> String {
         let wide = key_width(self) - GAP;
-        let line =
-            if self.join != Join::Not { self.stroke(&format!("M{x:.2} {y:.2}h{wide:.2}")) } else { String::new() };
+        let line = match self.join {
+            Join::Not => String::new(),
+            Join::Bars => self.bar((x, x + wide), y + REACH * TEXT_SIZE, y - REACH * TEXT_SIZE).replace("bar", "key"),
+            Join::Straight | Join::Stairs => self.stroke(&format!("M{x:.2} {y:.2}h{wide:.2}")),
+        };
         line + &self.marker.map(|marker| self.mark(marker, "key", x + wide / 2.0, y)).unwrap_or_default()
     }
 }
 
 fn key_width(curve: &Curve) -> f64 {
-    if curve.join != Join::Not { KEY + GAP } else { 6.0 + GAP }
+    let wide = if matches!(curve.join, Join::Not | Join::Bars) { 6.0 } else { KEY };
+    wide + GAP
 }
 
 /// The size, at most `size`, in which `label` is no wider than `width`.
@@ -318,4 +422,9 @@ fn fitting(label: &Label, size: f64, width: f64) -> f64 {
 fn text(label: &Label, size: f64, x: f64, y: f64) -> String {
     let (outlines, said) = (label.outlines(size), super::escape(&label.text()));
     format!(r#"<g role="img" aria-label="{said}" fill="{INK}" transform="translate({x:.2} {y:.2})">{outlines}</g>"#)
+}
+
+/// Text that reads upwards, with the start of its base line at (`x`, `y`).
+fn upright(label: &Label, size: f64, x: f64, y: f64) -> String {
+    format!(r#"<g transform="translate({x:.2} {y:.2}) rotate(-90)">{}</g>"#, text(label, size, 0.0, 0.0))
 }

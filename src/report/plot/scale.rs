@@ -6,6 +6,8 @@ use super::text::Label;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Scale {
     Linear,
+    /// Linear, for counts: no ticks between whole numbers.
+    Whole,
     /// Decimal logarithm; the values must be positive.
     Log,
     /// Logarithmic in both directions and linear around 0: asinh(v/2t), which beyond the threshold t, a power of ten,
@@ -17,7 +19,7 @@ impl Scale {
     /// Where `value` stands, in a unit of the scale's own.
     pub fn place(self, value: f64) -> f64 {
         match self {
-            Scale::Linear => value,
+            Scale::Linear | Scale::Whole => value,
             Scale::Log => value.log10(),
             Scale::SymmetricLog(threshold) => (value / (2.0 * threshold)).asinh(),
         }
@@ -26,7 +28,7 @@ impl Scale {
     /// The value that stands at `place`.
     pub fn value(self, place: f64) -> f64 {
         match self {
-            Scale::Linear => place,
+            Scale::Linear | Scale::Whole => place,
             Scale::Log => 10f64.powf(place),
             Scale::SymmetricLog(threshold) => 2.0 * threshold * place.sinh(),
         }
@@ -38,6 +40,7 @@ impl Scale {
         let slack = 1e-9 * (high - low);
         let mut ticks = match self {
             Scale::Linear => linear(low, high, count),
+            Scale::Whole => linear(low, high, count.min((high - low).ceil() as usize)),
             Scale::Log if high / low < 1000.0 => {
                 let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
                 let values = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|m| (m * 10f64.powi(power), power)));
@@ -105,6 +108,9 @@ mod tests {
     fn ticks_are_round_numbers_within_the_axis() {
         assert_eq!(labels(Scale::Linear, -1.0, 1.0, 5), ["−1.0", "−0.5", "0.0", "0.5", "1.0"]);
         assert_eq!(labels(Scale::Linear, 3.2, 15.8, 5), ["5", "10", "15"]);
+        assert_eq!(labels(Scale::Whole, 3.9, 5.2, 7), ["4", "5"]);
+        assert_eq!(labels(Scale::Whole, 6.5, 7.5, 7), ["7"]);
+        assert_eq!(labels(Scale::Whole, 3.2, 15.8, 5), ["5", "10", "15"]);
         assert_eq!(labels(Scale::Log, 0.0008, 1.0, 5), ["10−3", "10−2", "0.1", "1"]);
         assert_eq!(labels(Scale::Log, 1e-9, 1.0, 4), ["10−9", "10−6", "10−3", "1"]);
         assert_eq!(labels(Scale::Log, 4.0, 128.0, 4), ["5", "10", "20", "50", "100"]);
