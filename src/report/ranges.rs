@@ -93,8 +93,8 @@ mod tests {
         let relu = site("a.relu", false, [0.5, 3.0, 5.0]);
         let pool = site("b.pool", true, [0.0, 2.0, 4.0]);
         let nothing = site("c.relu", false, [0.0; 3]);
-        assert_eq!(marks(&figure("net", &[relu.clone()])), 4);
-        let svg = figure("net", &[relu.clone()]).svg();
+        assert_eq!(marks(&figure("net", std::slice::from_ref(&relu))), 4);
+        let svg = figure("net", std::slice::from_ref(&relu)).svg();
         assert!(!svg.contains("max-pool") && !svg.contains("thousandth"));
         let all = figure("net", &[relu.clone(), pool.clone(), Site { largest: 0.0, ..nothing }]);
         assert_eq!(marks(&all), 4 + 4 + 1);
