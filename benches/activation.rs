@@ -21,21 +21,22 @@ fn relu(criterion: &mut Criterion) {
     }
 }
 
+/// A value is an output here.
 fn max_pool(criterion: &mut Criterion) {
-    const SIDE: usize = 56;
-    let x: Vec<f32> = (0..4 * SIDE * SIDE).map(|i| 19.0 * (i as f32 * 0.37).sin()).collect();
-    let mut y = vec![0f32; x.len()];
+    let sign = Sign::design(&Spec::Paper { alpha: 14 }).expect("a published degree set").expect("no exact function");
     let mut group = criterion.benchmark_group("maxpool");
-    for (kernel, padding) in [(2, 0), (3, 1)] {
+    for (kernel, padding, side, planes) in [(3, 1, 112, 4), (2, 0, 224, 1), (2, 0, 4, 512)] {
         let window =
             Window { kernel: [kernel; 2], stride: [2; 2], padding: [padding; 2], dilation: [1; 2], ceil_mode: false };
-        let sign =
-            Sign::design(&Spec::Paper { alpha: 14 }).expect("a published degree set").expect("no exact function");
-        let pool = MaxPool::new(sign, 20.0, window, true).expect("room for the tournament");
-        group.throughput(Throughput::Elements(SIDE as u64 * SIDE as u64));
-        // SAFETY: both hold four planes.
-        group.bench_function(format!("{kernel}x{kernel} stride 2"), |bench| {
-            bench.iter(|| unsafe { pool.run(black_box(x.as_ptr()), y.as_mut_ptr(), [SIDE; 2], 0..4, &mut |_, _| {}) })
+        let pool = MaxPool::new(sign.clone(), 20.0, window, true).expect("room for the tournament");
+        let x: Vec<f32> = (0..planes * side * side).map(|i| 19.0 * (i as f32 * 0.37).sin()).collect();
+        let mut y = vec![0f32; planes * window.output(0, side) * window.output(1, side)];
+        group.throughput(Throughput::Elements(y.len() as u64));
+        // SAFETY: both hold all planes.
+        group.bench_function(format!("{kernel}x{kernel} stride 2 of {side}x{side}"), |bench| {
+            bench.iter(|| unsafe {
+                pool.run(black_box(x.as_ptr()), y.as_mut_ptr(), [side; 2], 0..planes, &mut |_, _| {})
+            })
         });
     }
 }

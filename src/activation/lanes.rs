@@ -113,6 +113,20 @@ impl Isa {
         }
         Isa::Portable
     }
+
+    /// All that this processor has.
+    #[cfg(test)]
+    pub(super) fn present() -> Vec<Isa> {
+        let mut present = vec![Isa::Portable];
+        if Isa::detect() != Isa::Portable {
+            present.push(Isa::detect());
+        }
+        #[cfg(target_arch = "x86_64")]
+        if Isa::detect() == Isa::Avx512 {
+            present.push(Isa::Avx2);
+        }
+        present
+    }
 }
 
 #[derive(Clone, Copy)]

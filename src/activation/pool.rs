@@ -8,6 +8,7 @@
 use super::kernel::{load, sign, store};
 use super::lanes::{Element, Isa, Lanes, MAX_BLOCK, Pass};
 use super::{Report, Sign};
+use std::ops::Range;
 
 /// Geometry of a pool over [height, width], as PyTorch's `max_pool2d` takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +24,7 @@ impl Window {
     /// The output's extent for an input of `input` along axis 0 (height) or 1 (width), as PyTorch computes it; zero
     /// where the window does not fit.
     pub fn output(&self, axis: usize, input: usize) -> usize {
-        let reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
-        let Some(room) = (input + 2 * self.padding[axis]).checked_sub(reach) else {
+        let Some(room) = (input + 2 * self.padding[axis]).checked_sub(self.reach(axis)) else {
             return 0;
         };
         let stride = self.stride[axis];
@@ -34,6 +34,11 @@ impl Window {
             output -= 1;
         }
         output
+    }
+
+    /// From the first to the last value of a window along axis 0 or 1, both included.
+    fn reach(&self, axis: usize) -> usize {
+        self.dilation[axis] * (self.kernel[axis] - 1) + 1
     }
 
     /// Values in a window.
@@ -95,6 +100,11 @@ impl MaxPool {
         &self.window
     }
 
+    /// z = s·x + 1/2.
+    fn scaled(&self, x: f64) -> f64 {
+        self.scale * x + 0.5
+    }
+
     /// s of z = s·x + 1/2.
     #[cfg(any(feature = "libtorch", test))]
     pub(super) fn scale(&self) -> f64 {
@@ -118,20 +128,10 @@ impl MaxPool {
         x: *const T,
         y: *mut T,
         input: [usize; 2],
-        planes: std::ops::Range<usize>,
+        planes: Range<usize>,
         report: Report<T>,
     ) {
-        let area = input[0] * input[1];
-        for plane in planes.clone() {
-            // SAFETY: the plane is one of `x`.
-            let values = unsafe { std::slice::from_raw_parts(x.add(plane * area), area) };
-            for (row, values) in values.chunks(input[1].max(1)).enumerate() {
-                if !values.iter().fold(true, |inside, x| inside & (x.to_f64().abs() <= self.range)) {
-                    report(plane * area + row * input[1], values);
-                }
-            }
-        }
-        self.isa.run(PoolPass { pool: self, x, y, input, planes });
+        self.isa.run(PoolPass { pool: self, x, y, input, planes, report });
     }
 }
 
@@ -140,73 +140,175 @@ struct PoolPass<'a, T> {
     x: *const T,
     y: *mut T,
     input: [usize; 2],
-    planes: std::ops::Range<usize>,
-}
-
-/// One output: the position of its plane in the input, and its row and column in the output.
-#[derive(Clone, Copy, Default)]
-struct Spot {
-    plane: usize,
-    row: usize,
-    column: usize,
-}
-
-impl<T: Element> PoolPass<'_, T> {
-    /// z at row i and column j of the window of `spot`.
-    ///
-    /// # Safety
-    /// The plane of `spot` must be one of `x`.
-    #[inline(always)]
-    unsafe fn gather(&self, spot: Spot, i: usize, j: usize) -> f64 {
-        let window = &self.pool.window;
-        let from_top = spot.row * window.stride[0] + i * window.dilation[0];
-        let from_left = spot.column * window.stride[1] + j * window.dilation[1];
-        let inside = from_top >= window.padding[0]
-            && from_left >= window.padding[1]
-            && from_top < self.input[0] + window.padding[0]
-            && from_left < self.input[1] + window.padding[1];
-        let value = if inside {
-            let at = (from_top - window.padding[0]) * self.input[1] + from_left - window.padding[1];
-            unsafe { (*self.x.add(spot.plane + at)).to_f64() }
-        } else {
-            self.pool.padding_value
-        };
-        self.pool.scale * value + 0.5
-    }
+    planes: Range<usize>,
+    report: Report<'a, T>,
 }
 
 impl<T: Element> Pass for PoolPass<'_, T> {
     #[inline(always)]
     unsafe fn run<V: Lanes, const K: usize>(self) {
-        let window = &self.pool.window;
-        let output = [window.output(0, self.input[0]), window.output(1, self.input[1])];
-        let (input_area, output_area) = (self.input[0] * self.input[1], output[0] * output[1]);
-        let total = self.planes.len() * output_area;
-        let mut spots = [Spot::default(); MAX_BLOCK];
+        let PoolPass { pool, input, report, .. } = self;
+        let block = K * V::WIDTH;
+        let [area, stride] = [input[0] * input[1], pool.window.stride[0]];
+        let output = [pool.window.output(0, input[0]), pool.window.output(1, input[1])];
+        let mut rows = Rows::new(pool, input, output);
         let mut z = [[0.0; MAX_BLOCK]; MAX_WINDOW];
-        for start in (0..total).step_by(K * V::WIDTH) {
-            let spots = &mut spots[..(K * V::WIDTH).min(total - start)];
-            for (i, spot) in spots.iter_mut().enumerate() {
-                let (plane, within) = ((start + i) / output_area, (start + i) % output_area);
-                let (row, column) = (within / output[1], within % output[1]);
-                *spot = Spot { plane: (self.planes.start + plane) * input_area, row, column };
-            }
-            for (position, z) in z[..window.len()].iter_mut().enumerate() {
-                let (i, j) = (position / window.kernel[1], position % window.kernel[1]);
-                for (z, spot) in z.iter_mut().zip(&*spots) {
-                    // SAFETY: the plane is one of the caller's.
-                    *z = unsafe { self.gather(*spot, i, j) };
+        // Blocks run over the ends of rows and planes, as the outputs do.
+        let mut done = self.planes.start * output[0] * output[1];
+        let mut filled = 0;
+        // SAFETY: the processor has the instructions; planes and outputs are the caller's.
+        unsafe {
+            for plane in self.planes {
+                let at = plane * area;
+                let x = std::slice::from_raw_parts(self.x.add(at), area);
+                rows.next = 0;
+                for row in 0..output[0] {
+                    rows.advance::<T, V>(row * stride + rows.reach, x, at, report);
+                    let mut column = 0;
+                    while column < output[1] {
+                        let length = (output[1] - column).min(block - filled);
+                        rows.windows([row, column], &mut z, filled..filled + length);
+                        (column, filled) = (column + length, filled + length);
+                        if filled == block {
+                            play::<T, V, K>(pool, &mut z, self.y.add(done), filled);
+                            (done, filled) = (done + filled, 0);
+                        }
+                    }
                 }
+                // Rows below the last windows are counted too.
+                rows.advance::<T, V>(pool.window.padding[0] + input[0], x, at, report);
             }
-            let first = self.planes.start * output_area + start;
-            // SAFETY: the processor has the instructions, and the outputs are the caller's.
-            unsafe {
-                tournament::<V, K>(self.pool.sign.stages(), &mut z, window.len());
-                for (i, best) in z[0][..spots.len()].iter().enumerate() {
-                    *self.y.add(first + i) = T::from_f64((best - 0.5) / self.pool.scale);
+            if filled > 0 {
+                play::<T, V, K>(pool, &mut z, self.y.add(done), filled);
+            }
+        }
+    }
+}
+
+/// The last rows of a plane, as many as a window reaches over, as z = s·x + 1/2 and with the padding around them. Rows
+/// are numbered from the top of the padding.
+struct Rows<'a> {
+    pool: &'a MaxPool,
+    input: [usize; 2],
+    /// Rows a window reaches over.
+    reach: usize,
+    /// Row r stands at r & `mask`.
+    mask: usize,
+    /// Columns of a row, with the padding.
+    width: usize,
+    z: Vec<f64>,
+    /// The row to come.
+    next: usize,
+}
+
+impl<'a> Rows<'a> {
+    fn new(pool: &'a MaxPool, input: [usize; 2], output: [usize; 2]) -> Rows<'a> {
+        let Window { stride, padding, .. } = pool.window;
+        let reach = pool.window.reach(0);
+        let places = reach.next_power_of_two();
+        let width = (padding[1] + input[1]).max(output[1].saturating_sub(1) * stride[1] + pool.window.reach(1));
+        let z = vec![pool.scaled(pool.padding_value); places * width];
+        Rows { pool, input, reach, mask: places - 1, width, z, next: 0 }
+    }
+
+    /// Takes the rows before row `end` of the plane `x`, which stands at position `at`.
+    ///
+    /// # Safety
+    /// The processor must have the instructions of `V`.
+    #[inline(always)]
+    unsafe fn advance<T: Element, V: Lanes>(&mut self, end: usize, x: &[T], at: usize, report: Report<T>) {
+        let [top, left] = self.pool.window.padding;
+        while self.next < end {
+            let z = &mut self.z[(self.next & self.mask) * self.width..][..self.width];
+            if (top..top + self.input[0]).contains(&self.next) {
+                let start = (self.next - top) * self.input[1];
+                let x = &x[start..start + self.input[1]];
+                if unsafe { scale::<T, V>(self.pool, x, &mut z[left..left + x.len()]) } {
+                    report(at + start, x);
+                }
+            } else {
+                z.fill(self.pool.scaled(self.pool.padding_value));
+            }
+            self.next += 1;
+        }
+    }
+
+    /// Writes the windows of the neighbouring outputs from `first` = [row, column] on to the places `to` of z: those of
+    /// z_p are the values at position p of the windows.
+    ///
+    /// # Safety
+    /// The rows must be those of the windows of this row of outputs.
+    #[inline(always)]
+    unsafe fn windows(&self, first: [usize; 2], z: &mut [[f64; MAX_BLOCK]; MAX_WINDOW], to: Range<usize>) {
+        let Window { kernel, stride, dilation, .. } = self.pool.window;
+        for i in 0..kernel[0] {
+            let row = ((first[0] * stride[0] + i * dilation[0]) & self.mask) * self.width;
+            for j in 0..kernel[1] {
+                let from = unsafe { self.z.as_ptr().add(row + first[1] * stride[1] + j * dilation[1]) };
+                let z = &mut z[i * kernel[1] + j][to.clone()];
+                // Most pools have stride 2; as a constant it becomes loads and shuffles.
+                match stride[1] {
+                    2 => unsafe { pick(from, 2, z) },
+                    stride => unsafe { pick(from, stride, z) },
                 }
             }
         }
+    }
+}
+
+/// z_k ← the value `stride`·k places after `from`.
+///
+/// # Safety
+/// The values must be readable.
+#[inline(always)]
+unsafe fn pick(from: *const f64, stride: usize, z: &mut [f64]) {
+    for (k, z) in z.iter_mut().enumerate() {
+        *z = unsafe { *from.add(k * stride) };
+    }
+}
+
+/// z ← s·x + 1/2; whether any x is outside the range.
+///
+/// # Safety
+/// The processor must have the instructions of `V`.
+#[inline(always)]
+unsafe fn scale<T: Element, V: Lanes>(pool: &MaxPool, x: &[T], z: &mut [f64]) -> bool {
+    let mut outside = false;
+    let whole = x.len() - x.len() % V::WIDTH;
+    unsafe {
+        let (scale, half, range) = (V::splat(pool.scale), V::splat(0.5), V::splat(pool.range));
+        for k in (0..whole).step_by(V::WIDTH) {
+            let x = T::load::<V>(x.as_ptr().add(k));
+            outside |= x.any_outside(range);
+            scale.mul(x).add(half).store(z.as_mut_ptr().add(k));
+        }
+    }
+    for k in whole..x.len() {
+        let x = x[k].to_f64();
+        outside |= x.is_nan() || x.abs() > pool.range;
+        z[k] = pool.scaled(x);
+    }
+    outside
+}
+
+/// Plays the tournaments of z and writes the first `count` winners to `y`.
+///
+/// # Safety
+/// The processor must have the instructions of `V`, and `y` be writable for `count` values.
+#[inline(always)]
+unsafe fn play<T: Element, V: Lanes, const K: usize>(
+    pool: &MaxPool,
+    z: &mut [[f64; MAX_BLOCK]; MAX_WINDOW],
+    y: *mut T,
+    count: usize,
+) {
+    unsafe { tournament::<V, K>(pool.sign.stages(), z, pool.window.len()) };
+    let scale = pool.scale;
+    for z in &mut z[0][..K * V::WIDTH] {
+        *z = (*z - 0.5) / scale;
+    }
+    for (k, &best) in z[0][..count].iter().enumerate() {
+        unsafe { *y.add(k) = T::from_f64(best) };
     }
 }
 
@@ -261,8 +363,11 @@ mod tests {
         let range = pool.range();
         let report =
             &mut |_: usize, row: &[f64]| outside += row.iter().filter(|x| x.is_nan() || x.abs() > range).count();
-        // SAFETY: the lengths are those of the geometry.
-        unsafe { pool.run(x.as_ptr(), y.as_mut_ptr(), input, 0..planes, report) };
+        // In two pieces, as two threads would.
+        for planes in [0..planes / 2, planes / 2..planes] {
+            // SAFETY: the lengths are those of the geometry.
+            unsafe { pool.run(x.as_ptr(), y.as_mut_ptr(), input, planes, report) };
+        }
         (y, outside)
     }
 
@@ -297,6 +402,93 @@ mod tests {
                 assert!((best - y).abs() <= bound, "{kernel}/{stride}/{padding} at {at}: {y} for {best}");
             }
             assert_eq!(outside, 0);
+        }
+    }
+
+    /// The tournament of the window of one output, value by value.
+    fn winner(pool: &MaxPool, plane: &[f64], input: [usize; 2], [row, column]: [usize; 2]) -> f64 {
+        let Window { kernel, stride, padding, dilation, .. } = pool.window;
+        let mut z = Vec::new();
+        for (i, j) in (0..kernel[0]).flat_map(|i| (0..kernel[1]).map(move |j| (i, j))) {
+            let top = (row * stride[0] + i * dilation[0]).checked_sub(padding[0]).filter(|&top| top < input[0]);
+            let left = (column * stride[1] + j * dilation[1]).checked_sub(padding[1]).filter(|&left| left < input[1]);
+            let x = top.zip(left).map_or(pool.padding_value, |(top, left)| plane[top * input[1] + left]);
+            z.push(pool.scale * x + 0.5);
+        }
+        let mul_add = |a: f64, b: f64, c: f64| if pool.isa == Isa::Portable { a * b + c } else { a.mul_add(b, c) };
+        while z.len() > 1 {
+            let max = |pair: &[f64]| {
+                let &[a, b] = pair else { return pair[0] };
+                let sign = pool.sign.stages().iter().fold(a - b, |y, stage| {
+                    y * stage.iter().rev().copied().reduce(|sum, c| mul_add(sum, y * y, c)).unwrap()
+                });
+                mul_add(a - b, sign, a + b) * 0.5
+            };
+            z = z.chunks(2).map(max).collect();
+        }
+        (z[0] - 0.5) / pool.scale
+    }
+
+    #[test]
+    fn every_bit_is_that_of_a_tournament_value_by_value_on_every_instruction_set() {
+        let sign = designed("paper:9");
+        let geometries = [
+            ([2, 2], [2, 2], [0, 0], [1, 1]),
+            ([3, 3], [2, 2], [1, 1], [1, 1]),
+            ([3, 3], [1, 1], [1, 1], [1, 1]),
+            ([2, 3], [3, 1], [1, 0], [1, 2]),
+            ([3, 2], [1, 4], [0, 1], [2, 1]),
+            ([5, 5], [2, 3], [2, 2], [1, 1]),
+            ([1, 1], [2, 2], [0, 0], [1, 1]),
+            ([1, 3], [1, 2], [0, 1], [1, 3]),
+        ];
+        let mut tried = 0;
+        for (kernel, stride, padding, dilation) in geometries {
+            for (ceil_mode, input) in [false, true].into_iter().flat_map(|ceil_mode| {
+                [[1, 1], [9, 1], [1, 9], [2, 2], [7, 7], [8, 13], [5, 57], [12, 130]].map(|input| (ceil_mode, input))
+            }) {
+                let window = Window { kernel, stride, padding, dilation, ceil_mode };
+                let output = [window.output(0, input[0]), window.output(1, input[1])];
+                let x = values(5 * input[0] * input[1], 5.0);
+                for isa in Isa::present() {
+                    let pool = MaxPool { isa, ..MaxPool::new(sign.clone(), 5.0, window, false).unwrap() };
+                    let (y, outside) = run(&pool, &x, input, 5);
+                    assert_eq!(outside, 0);
+                    for (at, y) in y.iter().enumerate() {
+                        let (plane, spot) =
+                            (at / (output[0] * output[1]), [at / output[1] % output[0], at % output[1]]);
+                        let plane = &x[plane * input[0] * input[1]..][..input[0] * input[1]];
+                        let expected = winner(&pool, plane, input, spot);
+                        assert_eq!(
+                            y.to_bits(),
+                            expected.to_bits(),
+                            "{isa:?} {window:?} of {input:?} at {at}: {y} {expected}"
+                        );
+                        tried += 1;
+                    }
+                }
+            }
+        }
+        assert!(tried > 10_000, "{tried}");
+    }
+
+    /// Also those that no window sees.
+    #[test]
+    fn every_value_is_reported_once_and_at_its_position() {
+        for window in [square(2, 2, 0), square(3, 2, 1), square(1, 3, 0), square(3, 1, 1), square(2, 4, 0)] {
+            for isa in Isa::present() {
+                let pool = MaxPool { isa, ..MaxPool::new(designed("paper:7"), 1.0, window, false).unwrap() };
+                let x: Vec<f64> = (0..3 * 7 * 11).map(|i| 2.0 + i as f64).collect();
+                let mut y = vec![0.0; 3 * window.output(0, 7) * window.output(1, 11)];
+                let mut reported = Vec::new();
+                let report = &mut |at: usize, row: &[f64]| {
+                    assert_eq!(reported.len(), at);
+                    reported.extend_from_slice(row);
+                };
+                // SAFETY: the lengths are those of the geometry.
+                unsafe { pool.run(x.as_ptr(), y.as_mut_ptr(), [7, 11], 0..3, report) };
+                assert_eq!(reported, x, "{isa:?} {window:?}");
+            }
         }
     }
 

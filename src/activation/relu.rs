@@ -219,18 +219,6 @@ mod tests {
         Activation::design(&spec.parse::<Spec>().unwrap()).unwrap().unwrap()
     }
 
-    fn isas() -> Vec<Isa> {
-        let mut isas = vec![Isa::Portable];
-        if Isa::detect() != Isa::Portable {
-            isas.push(Isa::detect());
-        }
-        #[cfg(target_arch = "x86_64")]
-        if Isa::detect() == Isa::Avx512 {
-            isas.push(Isa::Avx2);
-        }
-        isas
-    }
-
     fn run<T: Element>(relu: &Relu, x: &[T]) -> (Vec<T>, usize) {
         let mut y = x.to_vec();
         let mut outside = 0;
@@ -246,7 +234,7 @@ mod tests {
     #[test]
     fn relu_keeps_its_bound_on_every_instruction_set_and_length() {
         for alpha in [4, 7, 10, 12, 14] {
-            for isa in isas() {
+            for isa in Isa::present() {
                 let relu = Relu { isa, ..Relu::new(designed(&format!("paper:{alpha}")), 7.5) };
                 for count in [0, 1, 27, 28, 29, 10_007] {
                     let x: Vec<f64> = (0..count).map(|i| -7.5 + 15.0 * i as f64 / count.max(2) as f64).collect();
@@ -285,7 +273,7 @@ mod tests {
                     7.5 * to_f64(&fit.series.value(&t))
                 };
                 let expected: Vec<f64> = x.iter().map(|&x| expected(x)).collect();
-                for isa in isas() {
+                for isa in Isa::present() {
                     let relu = Relu { isa, ..Relu::new(designed(&format!("{name}:{degree}")), 7.5) };
                     let (y, outside) = run(&relu, &x);
                     assert_eq!(outside, 0);
@@ -304,7 +292,7 @@ mod tests {
     #[test]
     fn square_and_aq_are_of_x_itself_whatever_the_range() {
         let x = [-3.0, -0.5, 0.0, 1.0, 40.0];
-        for isa in isas() {
+        for isa in Isa::present() {
             for range in [0.25, 100.0] {
                 let y = |spec| run(&Relu { isa, ..Relu::new(designed(spec), range) }, &x);
                 assert_eq!(y("square").0, x.map(|x| x * x));
