@@ -163,6 +163,20 @@ fn what_changed_under_an_interrupted_sweep_is_refused() {
     assert!(run(&arguments(&grid(), &["--resume"])).contains("8 rows of this sweep were in"));
 }
 
+/// A batch that was refused is not behind the sweep.
+#[test]
+fn overflow_that_stops_a_sweep_stops_it_again_on_resume() {
+    let folder = tempfile::tempdir().unwrap();
+    let (vgg, out) = (weights("vgg-fashion.pt"), folder.path().join("r.csv"));
+    let common = ["sweep", "--model", text(&vgg), "--relu-range", "4", "--limit", "400", "--batch", "20", "--quiet"];
+    let arguments = [&common, ["--on-overflow", "error", "--resume", "--out", text(&out)].as_slice()].concat();
+    for _ in 0..2 {
+        let output = common::polyact(&arguments);
+        assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(rows(&out).is_empty());
+}
+
 #[test]
 fn a_dry_run_shows_the_grid_and_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! `polyact eval`: exact against approximate accuracy of a model on a dataset.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -132,7 +132,7 @@ pub(super) fn compare(
     watch.end()?;
     tell_broken(&dataset, &evaluation.broken);
     if !output.quiet {
-        tell_calibrated(&configuration, &evaluation)?;
+        tell_calibrated(std::slice::from_ref(&configuration), &evaluation)?;
     }
     let tally = &evaluation.tallies[0];
     if let Some(table) = &mut per_class {
@@ -206,10 +206,9 @@ pub(super) fn tell_broken(dataset: &Dataset, all: &[Broken]) {
 ///
 /// # Errors
 /// A list of images beside a ranges file that cannot be read.
-pub(super) fn tell_calibrated(configuration: &Configuration, evaluation: &Evaluation) -> Result<(), Failure> {
-    let ranges = [&configuration.relu_range, &configuration.maxpool_range];
-    let mut files: Vec<PathBuf> = ranges.into_iter().flatten().filter_map(Ranges::path).map(images_file).collect();
-    files.dedup();
+pub(super) fn tell_calibrated(configurations: &[Configuration], evaluation: &Evaluation) -> Result<(), Failure> {
+    let ranges = configurations.iter().flat_map(|one| [&one.relu_range, &one.maxpool_range]).flatten();
+    let files: BTreeSet<PathBuf> = ranges.filter_map(Ranges::path).map(images_file).collect();
     for path in files.iter().filter(|path| path.exists()) {
         let text = std::fs::read_to_string(path).map_err(|source| Failure::File {
             flag: "ranges",

@@ -225,6 +225,9 @@ impl<'a> Sweep<'a> {
         watch.bar.finish_and_clear();
         evaluated?;
         tell_broken(&self.dataset, &done.broken);
+        if !quiet {
+            tell_calibrated(&self.configurations[part.clone()], &done)?;
+        }
         let setting = Setting {
             model: name_of(path),
             model_sha256: first.sha256(),
@@ -237,9 +240,6 @@ impl<'a> Sweep<'a> {
         let mut rows = Vec::new();
         for ((at, substitution), tally) in part.zip(&substitutions).zip(&done.tallies) {
             let configuration = &self.configurations[at];
-            if !quiet {
-                tell_calibrated(configuration, &done)?;
-            }
             let summary = Summary { setting: &setting, configuration, substitution, evaluation: &done, tally };
             rows.push((at, summary.row()));
         }

@@ -1,6 +1,6 @@
 //! Calibration: what every site of a network is given over a set of images, and the ranges that follow.
 
-use super::run::{input, refuse_misfit};
+use super::run::{input, refuse_broken, refuse_misfit, refuse_no_image};
 use super::{EvaluationError, Scope};
 use crate::dataset::Broken;
 use crate::model::{Model, Statistics};
@@ -33,10 +33,7 @@ pub fn calibrate(
     std::thread::scope(|threads| {
         for batch in dataset.read_ahead(threads, scope.preparation, scope.images, scope.batch) {
             refuse_misfit(dataset, &batch)?;
-            if let (Some(broken), true) = (batch.broken.first(), scope.strict) {
-                let image = dataset.image_name(broken.index);
-                return Err(EvaluationError::Broken { image, reason: broken.reason.clone() });
-            }
+            refuse_broken(&scope, &batch.broken)?;
             if !batch.indices.is_empty() {
                 let _logits = model.forward(&input(&batch, model.device())?, &table)?;
                 for (site, statistics) in calibration.sites.iter_mut().enumerate() {
@@ -48,15 +45,10 @@ pub fn calibrate(
             calibration.broken.extend(batch.broken);
             progress(batch.end);
         }
-        Ok(())
+        Ok::<(), EvaluationError>(())
     })?;
-    match calibration.broken.first() {
-        Some(first) if calibration.images.is_empty() => {
-            let (image, reason) = (dataset.image_name(first.index), first.reason.clone());
-            Err(EvaluationError::NoImage { images: calibration.broken.len(), image, reason })
-        }
-        _ => Ok(calibration),
-    }
+    refuse_no_image(dataset, calibration.images.is_empty(), &calibration.broken)?;
+    Ok(calibration)
 }
 
 /// How a range follows from what was measured.

@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::tally::{Evaluation, Tally};
 use super::{EvaluationError, Observer, Prediction, Scope};
-use crate::dataset::{Batch, Dataset};
+use crate::dataset::{Batch, Broken, Dataset};
 use crate::model::{Model, Sites, upload};
 
 /// A model on one device, with a table of sites for each configuration.
@@ -68,33 +68,53 @@ pub fn evaluate(
         // The threads hold the only ends now: dropping `parts` stops them, and through them the reading.
         drop((batches, sender));
         in_order(parts, |part| {
-            let first_overflow = part.evaluation.tallies.iter().find_map(|tally| tally.overflows.first()).cloned();
+            // Before it is recorded: what goes on later must meet the refused batch again.
+            refuse_broken(&scope, &part.evaluation.broken)?;
+            refuse_overflow(&scope, replicas[0].model, &part.evaluation)?;
             evaluation.merge(part.evaluation.clone());
             for (configuration, predictions) in part.predictions.iter().enumerate() {
                 for prediction in predictions {
                     observer.image(configuration, prediction).map_err(EvaluationError::Observer)?;
                 }
             }
-            observer.batch(part.end, &part.evaluation, evaluation).map_err(EvaluationError::Observer)?;
-            match (part.evaluation.broken.first(), first_overflow) {
-                (Some(broken), _) if scope.strict => {
-                    let image = dataset.image_name(broken.index);
-                    Err(EvaluationError::Broken { image, reason: broken.reason.clone() })
-                }
-                (_, Some(overflow)) if scope.stop_at_overflow => {
-                    let site = replicas[0].model.sites()[overflow.site].name.clone();
-                    let image = dataset.image_name(overflow.first_image);
-                    Err(EvaluationError::Overflow { site, worst: overflow.worst, image })
-                }
-                _ => Ok(()),
-            }
+            observer.batch(part.end, &part.evaluation, evaluation).map_err(EvaluationError::Observer)
         })
     })?;
-    if let (true, Some(first)) = (evaluation.images.is_empty(), evaluation.broken.first()) {
-        let (image, reason) = (dataset.image_name(first.index), first.reason.clone());
-        return Err(EvaluationError::NoImage { images: evaluation.broken.len(), image, reason });
+    refuse_no_image(dataset, evaluation.images.is_empty(), &evaluation.broken)
+}
+
+/// Fail at the first broken image, where the scope is strict.
+pub(super) fn refuse_broken(scope: &Scope<'_>, broken: &[Broken]) -> Result<(), EvaluationError> {
+    match broken.first() {
+        Some(broken) if scope.strict => {
+            let image = scope.dataset.image_name(broken.index);
+            Err(EvaluationError::Broken { image, reason: broken.reason.clone() })
+        }
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// Fail if every image is broken.
+pub(super) fn refuse_no_image(dataset: &Dataset, none: bool, broken: &[Broken]) -> Result<(), EvaluationError> {
+    match broken.first() {
+        Some(first) if none => {
+            let (image, reason) = (dataset.image_name(first.index), first.reason.clone());
+            Err(EvaluationError::NoImage { images: broken.len(), image, reason })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Fail at the first input out of range, where the scope says so.
+fn refuse_overflow(scope: &Scope<'_>, model: &Model, part: &Evaluation) -> Result<(), EvaluationError> {
+    match part.tallies.iter().find_map(|tally| tally.overflows.first()) {
+        Some(overflow) if scope.stop_at_overflow => {
+            let site = model.sites()[overflow.site].name.clone();
+            let image = scope.dataset.image_name(overflow.first_image);
+            Err(EvaluationError::Overflow { site, worst: overflow.worst, image })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Hand on what arrives in any order by its number; the first error ends it.

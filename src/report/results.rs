@@ -154,6 +154,18 @@ impl Results {
     /// # Errors
     /// [`ResultsError`]: the folder or file cannot be written, or the file is something else.
     pub fn open(path: &Path) -> Result<Results, ResultsError> {
+        Results::check(path, false)
+    }
+
+    /// As [`Results::open`], but a last row that was cut short is taken away.
+    ///
+    /// # Errors
+    /// [`ResultsError`]; what is no results file is left as it is.
+    pub fn mend(path: &Path) -> Result<Results, ResultsError> {
+        Results::check(path, true)
+    }
+
+    fn check(path: &Path, mend: bool) -> Result<Results, ResultsError> {
         let io = |source| ResultsError::Io { path: path.to_owned(), source };
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io)?;
         let mut content = String::new();
@@ -170,25 +182,11 @@ impl Results {
             let reason = format!("has {} where {} is expected", name(&columns), name(&COLUMNS));
             return Err(ResultsError::Header { path: path.to_owned(), reason });
         }
-        if !content.ends_with('\n') {
-            return Err(ResultsError::CutShort { path: path.to_owned() });
+        match content.rfind('\n') {
+            Some(end) if end + 1 == content.len() => Ok(results),
+            Some(end) if mend => results.file.set_len(end as u64 + 1).map_err(io).map(|()| results),
+            _ => Err(ResultsError::CutShort { path: path.to_owned() }),
         }
-        Ok(results)
-    }
-
-    /// As [`Results::open`], after a last row that was cut short is taken away.
-    ///
-    /// # Errors
-    /// [`ResultsError`].
-    pub fn mend(path: &Path) -> Result<Results, ResultsError> {
-        let io = |source| ResultsError::Io { path: path.to_owned(), source };
-        if let Ok(content) = std::fs::read(path) {
-            let whole = content.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-            if whole < content.len() {
-                OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(whole as u64)).map_err(io)?;
-            }
-        }
-        Results::open(path)
     }
 
     /// What the column `sweep` says in the rows that are there.
@@ -275,6 +273,11 @@ mod tests {
         std::fs::write(&path, format!("{}\nresnet", COLUMNS.join(","))).unwrap();
         assert!(matches!(Results::open(&path), Err(ResultsError::CutShort { .. })));
         assert!(std::fs::read_to_string(&path).unwrap().ends_with("\nresnet"));
+        Results::mend(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n", COLUMNS.join(",")));
+        std::fs::write(&path, "my notes\nthe last line").unwrap();
+        assert!(matches!(Results::mend(&path), Err(ResultsError::Header { .. })));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "my notes\nthe last line");
         assert!(Results::open(&folder.path().join("missing/results.csv")).is_err());
     }
 }
