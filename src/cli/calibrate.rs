@@ -7,13 +7,14 @@ use serde::Serialize;
 
 use super::eval::{name_of, progress_bar, tell_broken, warn};
 use super::options::{ModelOptions, PreparationOptions, ReadingOptions};
+use super::output::{check_writable, write};
 use super::plot::{PlotFile, plot_file};
 use super::{Failure, print};
 use crate::dataset::{BUNDLED, Dataset};
 use crate::evaluation::{Calibration, RangeRule, Rule, Scope, Selector, calibrate, dataset_sha256, plan_text};
 use crate::model::{Model, Site, Statistics};
 use crate::report::plot::Figure;
-use crate::report::{Align, ranges, table, write_whole};
+use crate::report::{Align, ranges, table};
 
 /// Measure the inputs of every ReLU and max-pool on a set of images, and write the ranges that hold them
 #[derive(Debug, Args)]
@@ -128,11 +129,6 @@ pub(super) fn images_file(ranges: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn check_writable(flag: &'static str, path: &Path) -> Result<(), Failure> {
-    let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
-    opened.map(|_| ()).map_err(|source| Failure::File { flag, path: path.display().to_string(), source })
-}
-
 /// What was measured, and how it is to be written.
 struct Measured<'a> {
     arguments: &'a Arguments,
@@ -185,13 +181,7 @@ struct MeasuredModel<'a> {
 
 impl Measured<'_> {
     fn write(&self, images_file: &Path) -> Result<(), Failure> {
-        let out = |flag: &'static str, path: &Path, text: &str| {
-            write_whole(path, text.as_bytes()).map_err(|source| Failure::File {
-                flag,
-                path: path.display().to_string(),
-                source,
-            })
-        };
+        let out = |flag, path: &Path, text: &str| write(flag, path, text.as_bytes());
         let Arguments { json, plan_out, .. } = self.arguments;
         let images = self.calibration.images.iter().map(|(sha256, _)| crate::digest::shown(sha256) + "\n");
         out("--out", images_file, &images.collect::<String>())?;

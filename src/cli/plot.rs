@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::Failure;
+use super::output::{check_writable, write};
 use crate::report::plot::{Figure, Format};
-use crate::report::write_whole;
 
 /// A file that a figure will be written to.
 #[derive(Debug, Clone)]
@@ -23,16 +23,11 @@ pub(super) fn plot_file(text: &str) -> Result<PlotFile, String> {
 impl PlotFile {
     /// Make sure that the file can be written, before there is anything to write; what it has stays.
     pub(super) fn create(&self) -> Result<(), Failure> {
-        std::fs::OpenOptions::new().append(true).create(true).open(&self.path).map_err(|e| self.error(e))?;
-        Ok(())
+        check_writable("--plot", &self.path)
     }
 
     /// Write `figure`.
     pub(super) fn write(&self, figure: &Figure) -> Result<(), Failure> {
-        write_whole(&self.path, &figure.render(self.format)?).map_err(|error| self.error(error))
-    }
-
-    fn error(&self, source: std::io::Error) -> Failure {
-        Failure::File { flag: "--plot", path: self.path.display().to_string(), source }
+        write("--plot", &self.path, &figure.render(self.format)?)
     }
 }

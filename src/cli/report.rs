@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::output::write;
 use super::plot::{PlotFile, plot_file};
 use super::{Failure, print};
-use crate::report::{
-    Comparison, Overflow, SavedResults, View, figure, html, latex, markdown, merge, read, write_whole,
-};
+use crate::report::{Comparison, Overflow, SavedResults, View, figure, html, latex, markdown, merge, read};
 
 /// Turn results files into tables, figures and a page, or into one file
 #[derive(Debug, Args)]
@@ -109,9 +108,4 @@ fn warn_of_cut(path: &Path, line: Option<u64>) {
         let path = path.display();
         eprintln!("warning: {path}, line {line}: cut short, and left out; end it with a line break if it is whole");
     }
-}
-
-fn write(flag: &'static str, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |source| Failure::File { flag, path: path.display().to_string(), source };
-    write_whole(path, bytes).map_err(failed)
 }
