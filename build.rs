@@ -14,6 +14,9 @@ mod libtorch {
     /// The version that the `tch` crate is written for.
     const VERSION: &str = "2.13.0";
 
+    /// The C++ side of `src/model`.
+    const CPP: [&str; 5] = ["convolution", "libtorch", "network", "operator", "swap"];
+
     pub fn build() {
         // torch-sys says where it found libtorch, to its direct dependents only.
         let lib = PathBuf::from(std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys names libtorch's folder"));
@@ -32,7 +35,7 @@ mod libtorch {
         }
 
         cxx_build::bridges(["src/model/libtorch.rs", "src/model/bridge.rs"])
-            .files(["src/model/libtorch.cpp", "src/model/network.cpp", "src/model/swap.cpp"])
+            .files(CPP.map(|name| format!("src/model/{name}.cpp")))
             .std("c++17")
             .flag("-isystem")
             .flag(include.to_str().expect("libtorch's path is UTF-8"))
@@ -41,8 +44,12 @@ mod libtorch {
             .define("_GLIBCXX_USE_CXX11_ABI", "1")
             // at::parallel_for is a template over OpenMP: without this flag it runs on one thread.
             .flag("-fopenmp")
+            // GCC 12 sees overflows in libtorch's own reference counts.
+            .flag_if_supported("-Wno-stringop-overflow")
             .compile("polyact_bridge");
-        for file in ["bridge.rs", "libtorch.rs", "libtorch.h", "libtorch.cpp", "network.h", "network.cpp", "swap.cpp"] {
+        let headers = ["convolution", "libtorch", "network", "operator"].map(|name| format!("{name}.h"));
+        let bridges = ["bridge.rs", "libtorch.rs"].map(str::to_owned);
+        for file in CPP.map(|name| format!("{name}.cpp")).iter().chain(&headers).chain(&bridges) {
             println!("cargo:rerun-if-changed=src/model/{file}");
         }
 

@@ -1,7 +1,7 @@
 //! Time of the activation kernels, a value: `cargo bench`. Data stay in the second-level cache.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use polyact::activation::{Activation, MaxPool, Relu, Sign, Spec, Window};
+use polyact::activation::{Activation, MaxPool, Plane, Relu, Sign, Spec, Window};
 use std::hint::black_box;
 
 const VALUES: usize = 16 * 1024;
@@ -35,7 +35,7 @@ fn max_pool(criterion: &mut Criterion) {
         // SAFETY: both hold all planes.
         group.bench_function(format!("{kernel}x{kernel} stride 2 of {side}x{side}"), |bench| {
             bench.iter(|| unsafe {
-                pool.run(black_box(x.as_ptr()), y.as_mut_ptr(), [side; 2], 0..planes, &mut |_, _| {})
+                pool.run(black_box(x.as_ptr()), y.as_mut_ptr(), Plane::of_channel([side; 2]), 0..planes, &mut |_, _| {})
             })
         });
     }

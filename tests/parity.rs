@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use common::{by_kind, polyact_succeeds, python, read_f32, text};
-use polyact::activation::{Activation, MaxPool, Relu, Sign, Spec, Window};
+use polyact::activation::{Activation, MaxPool, Plane, Relu, Sign, Spec, Window};
 use polyact::model::{Model, Sites};
 use tch::{Cuda, Device, Kind, Tensor};
 
@@ -132,7 +132,11 @@ fn kernels_and_tensor_operations_agree() {
                 let Some(pool) = MaxPool::new(sign.clone(), RANGE, window, non_negative) else { continue };
                 let mut y = vec![0f32; 6 * window.output(0, 17) * window.output(1, 19)];
                 // SAFETY: six planes of 17x19, and of the output.
-                unsafe { pool.run(x.as_ptr(), y.as_mut_ptr(), [17, 19], 0..6, &mut |_, _| panic!("inside the range")) };
+                unsafe {
+                    pool.run(x.as_ptr(), y.as_mut_ptr(), Plane::of_channel([17, 19]), 0..6, &mut |_, _| {
+                        panic!("inside the range")
+                    })
+                };
                 for device in devices() {
                     let input = Tensor::from_slice(&x).view([2, 3, 17, 19]).to_device(device);
                     let tensor = pool.of_tensor(&input).unwrap();

@@ -26,7 +26,7 @@ pub use clenshaw::Clenshaw;
 pub use coefficients::{Coefficients, CoefficientsError, plain_list};
 pub use file::{CoefficientFile, FileError};
 pub use lanes::Element;
-pub use pool::{MAX_WINDOW, MaxPool, Window};
+pub use pool::{MAX_WINDOW, MaxPool, Plane, Window};
 pub use relu::Relu;
 pub use sign::Sign;
 pub use spec::{RangeError, Spec, SpecError, check_range, parse_degrees, parse_epsilon};

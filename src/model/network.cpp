@@ -4,42 +4,17 @@
 #include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
 #include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
-#include <torch/csrc/jit/runtime/custom_operator.h>
 #include <torch/csrc/jit/serialization/import.h>
-#include <torch/custom_class.h>
 
 #include <fstream>
 
 #include "polyact/src/model/bridge.rs.h"
+#include "polyact/src/model/convolution.h"
+#include "polyact/src/model/operator.h"
 
 namespace polyact {
 
 namespace {
-
-// The table of one forward pass, as a value of the graph.
-struct SitesHolder : torch::CustomClassHolder {
-  explicit SitesHolder(const Sites& sites) : sites(sites) {}
-  const Sites& sites;
-};
-
-at::Tensor compute(torch::jit::Stack& stack, bool in_place) {
-  auto index = torch::jit::pop(stack).toInt();
-  auto holder = c10::static_intrusive_pointer_cast<SitesHolder>(torch::jit::pop(stack).toCapsule());
-  auto x = std::make_unique<at::Tensor>(torch::jit::pop(stack).toTensor());
-  return *apply(holder->sites, static_cast<size_t>(index), std::move(x), in_place);
-}
-
-// The interpreter runs these; they never meet the dispatcher, so they need no kernel per device.
-torch::jit::RegisterOperators operators({
-    torch::jit::Operator(
-        "polyact::site(Tensor x, Any sites, int index) -> Tensor",
-        [](torch::jit::Stack& stack) { torch::jit::push(stack, compute(stack, false)); },
-        c10::AliasAnalysisKind::FROM_SCHEMA),
-    torch::jit::Operator(
-        "polyact::site_(Tensor(a!) x, Any sites, int index) -> Tensor(a!)",
-        [](torch::jit::Stack& stack) { torch::jit::push(stack, compute(stack, true)); },
-        c10::AliasAnalysisKind::FROM_SCHEMA),
-});
 
 // libtorch's exceptions carry two backtraces; the last line that names an error is what went wrong.
 std::string one_line(const std::exception& error) {
@@ -126,6 +101,7 @@ Network::Network(torch::jit::Module module, std::string extra) : module_(std::mo
         "takes " + std::to_string(graph->inputs().size() - 1) + " inputs; an image classifier takes one batch of images");
   }
   sites_ = swap_sites(*graph, foreign_);
+  convolutions_ = pack_convolutions(graph);
   // The interpreter alone, without the profiling executor: nothing is re-specialised between calls.
   code_ = torch::jit::Code(graph, "forward");
 }
@@ -147,7 +123,7 @@ rust::Vec<RawForeign> Network::foreign() const {
 std::unique_ptr<at::Tensor> Network::forward(const at::Tensor& input, const Sites& sites) const {
   c10::InferenceMode inference;
   torch::jit::Stack stack{
-      module_._ivalue(), input, c10::IValue::make_capsule(c10::make_intrusive<SitesHolder>(sites))};
+      module_._ivalue(), input, c10::IValue::make_capsule(c10::make_intrusive<SitesHolder>(sites)), convolutions_};
   try {
     torch::jit::InterpreterState(code_).run(stack);
   } catch (const std::exception& error) {

@@ -34,6 +34,7 @@ class Network {
   std::string extra_;
   std::vector<RawSite> sites_;
   std::vector<RawForeign> foreign_;
+  c10::IValue convolutions_;
   torch::jit::Code code_;
 };
 

@@ -8,7 +8,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::Statistics;
 use super::libtorch::{self, parallel_for};
 use super::site::{Computation, Overflow, SiteKind, Sites};
-use crate::activation::{Element, MaxPool, Relu};
+use crate::activation::{Element, MaxPool, Plane, Relu};
 
 /// Values that one thread takes at least: below, waking a thread costs more than it saves.
 const GRAIN: usize = 8192;
@@ -75,13 +75,14 @@ fn exact(kind: SiteKind, x: &mut Tensor, in_place: bool) -> Result<Tensor, TchEr
 
 /// Count the values of every image of `x`, images on several threads.
 fn observe(x: &Tensor, bounds: &[f64], statistics: &Mutex<Statistics>) -> Result<(), TchError> {
-    let x = x.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
+    let x = x.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
+    let x = if batch_major_and_dense(&x) { x } else { x.f_contiguous()? };
     let images = x.size().first().map_or(1, |&images| images.max(1) as usize);
     let (values, from) = (x.numel() / images, x.data_ptr() as usize);
     parallel_for(images, (GRAIN / values.max(1)).max(1), |begin, end| {
         let mut counted = Statistics::new(bounds.len());
         for image in begin..end {
-            // SAFETY: the tensor is contiguous and holds `images` times `values` f32.
+            // SAFETY: the tensor has no gaps and holds `images` times `values` f32.
             let of_image = unsafe { std::slice::from_raw_parts((from as *const f32).add(image * values), values) };
             counted.add(image, of_image, bounds);
         }
@@ -147,11 +148,20 @@ fn approximate_max_pool(pool: &MaxPool, x: &Tensor, overflow: &Mutex<Overflow>) 
         count_by_tensors(x, pool.range(), overflow)?;
         return pool.of_tensor(x);
     }
-    let x = x.f_contiguous()?;
-    let y = Tensor::f_empty([images, channels, output[0], output[1]], (kind, Device::Cpu))?;
+    // Threads share out planes, and an image whose channels lie last is one.
+    let last = x.stride()[1] == 1 && channels > 1 && images >= i64::from(tch::get_num_threads());
+    let extent = [height as usize, width as usize];
+    let (x, y, plane) = if last {
+        let x = x.f_permute([0, 2, 3, 1])?.f_contiguous()?;
+        let y = Tensor::f_empty([images, output[0], output[1], channels], (kind, Device::Cpu))?;
+        (x, y.f_permute([0, 3, 1, 2])?, Plane { extent, depth: channels as usize })
+    } else {
+        let y = Tensor::f_empty([images, channels, output[0], output[1]], (kind, Device::Cpu))?;
+        (x.f_contiguous()?, y, Plane::of_channel(extent))
+    };
     match kind {
-        Kind::Float => pool_kernel::<f32>(pool, &x, &y, input, overflow)?,
-        _ => pool_kernel::<f64>(pool, &x, &y, input, overflow)?,
+        Kind::Float => pool_kernel::<f32>(pool, &x, &y, plane, overflow)?,
+        _ => pool_kernel::<f64>(pool, &x, &y, plane, overflow)?,
     }
     Ok(y)
 }
@@ -160,17 +170,16 @@ fn pool_kernel<T: Element>(
     pool: &MaxPool,
     x: &Tensor,
     y: &Tensor,
-    input: [usize; 2],
+    plane: Plane,
     overflow: &Mutex<Overflow>,
 ) -> Result<(), TchError> {
-    let size = x.size();
-    let (images, channels) = (size[0] as usize, size[1] as usize);
-    let area = input[0] * input[1];
+    let image = x.numel() / x.size()[0].max(1) as usize;
+    let planes = x.numel() / plane.len().max(1);
     let (from, to) = (x.data_ptr() as usize, y.data_ptr() as usize);
-    parallel_for(images * channels, (GRAIN / area.max(1)).max(1), |begin, end| {
-        let report = &mut |at: usize, row: &[T]| tally(overflow, pool.range(), at, row, channels * area);
-        // SAFETY: both tensors are contiguous and hold images·channels planes; threads have disjoint planes.
-        unsafe { pool.run(from as *const T, to as *mut T, input, begin..end, report) };
+    parallel_for(planes, (GRAIN / plane.len().max(1)).max(1), |begin, end| {
+        let report = &mut |at: usize, row: &[T]| tally(overflow, pool.range(), at, row, image);
+        // SAFETY: both tensors hold `planes` planes without gaps; threads have disjoint planes.
+        unsafe { pool.run(from as *const T, to as *mut T, plane, begin..end, report) };
     })
     .map_err(|error| TchError::Torch(error.to_string()))
 }

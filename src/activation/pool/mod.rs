@@ -5,52 +5,16 @@
 //! enters as late as it can. The result is (M(z) − 1/2)/s, in error by at most ⌈log2 n⌉·δ/s
 //! (Lee et al., arXiv 2105.10879, section 4).
 
+mod rows;
+mod window;
+
+use std::ops::Range;
+
 use super::kernel::{load, sign, store};
 use super::lanes::{Element, Isa, Lanes, MAX_BLOCK, Pass};
 use super::{Report, Sign};
-use std::ops::Range;
-
-/// Geometry of a pool over [height, width], as PyTorch's `max_pool2d` takes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    pub kernel: [usize; 2],
-    pub stride: [usize; 2],
-    pub padding: [usize; 2],
-    pub dilation: [usize; 2],
-    pub ceil_mode: bool,
-}
-
-impl Window {
-    /// The output's extent for an input of `input` along axis 0 (height) or 1 (width), as PyTorch computes it; zero
-    /// where the window does not fit.
-    pub fn output(&self, axis: usize, input: usize) -> usize {
-        let Some(room) = (input + 2 * self.padding[axis]).checked_sub(self.reach(axis)) else {
-            return 0;
-        };
-        let stride = self.stride[axis];
-        let mut output = if self.ceil_mode { room.div_ceil(stride) } else { room / stride } + 1;
-        // A last window that would start in the padding on the right is dropped.
-        if self.ceil_mode && (output - 1) * stride >= input + self.padding[axis] {
-            output -= 1;
-        }
-        output
-    }
-
-    /// From the first to the last value of a window along axis 0 or 1, both included.
-    fn reach(&self, axis: usize) -> usize {
-        self.dilation[axis] * (self.kernel[axis] - 1) + 1
-    }
-
-    /// Values in a window.
-    pub fn len(&self) -> usize {
-        self.kernel[0] * self.kernel[1]
-    }
-
-    /// Whether the window holds no value; no pool has such.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
+use rows::Rows;
+pub use window::{Plane, Window};
 
 /// Largest window, 5×5.
 pub const MAX_WINDOW: usize = 25;
@@ -116,18 +80,19 @@ impl MaxPool {
         self.padding_value
     }
 
-    /// Pools planes `planes` of `x` into `y`; a plane is one channel of one image.
+    /// Pools planes `planes` of `x` into `y`. What comes out does not depend on whether channels are planes of their own or
+    /// lie last.
     ///
     /// `report` sees the position and the value of inputs outside [−B, B], a row at a time.
     ///
     /// # Safety
-    /// `x` holds planes of `input` = [height, width], `y` of the matching output, both contiguous, and both hold at
-    /// least `planes.end` of them.
+    /// `x` holds planes such as `input`, `y` of the matching output, both contiguous, and both hold at least `planes.end`
+    /// of them.
     pub unsafe fn run<T: Element>(
         &self,
         x: *const T,
         y: *mut T,
-        input: [usize; 2],
+        input: Plane,
         planes: Range<usize>,
         report: Report<T>,
     ) {
@@ -139,7 +104,7 @@ struct PoolPass<'a, T> {
     pool: &'a MaxPool,
     x: *const T,
     y: *mut T,
-    input: [usize; 2],
+    input: Plane,
     planes: Range<usize>,
     report: Report<'a, T>,
 }
@@ -149,12 +114,13 @@ impl<T: Element> Pass for PoolPass<'_, T> {
     unsafe fn run<V: Lanes, const K: usize>(self) {
         let PoolPass { pool, input, report, .. } = self;
         let block = K * V::WIDTH;
-        let [area, stride] = [input[0] * input[1], pool.window.stride[0]];
-        let output = [pool.window.output(0, input[0]), pool.window.output(1, input[1])];
+        let (area, stride) = (input.len(), pool.window.stride[0]);
+        let output = [0, 1].map(|axis| pool.window.output(axis, input.extent[axis]));
+        let width = output[1] * input.depth;
         let mut rows = Rows::new(pool, input, output);
         let mut z = [[0.0; MAX_BLOCK]; MAX_WINDOW];
         // Blocks run over the ends of rows and planes, as the outputs do.
-        let mut done = self.planes.start * output[0] * output[1];
+        let mut done = self.planes.start * output[0] * width;
         let mut filled = 0;
         // SAFETY: the processor has the instructions; planes and outputs are the caller's.
         unsafe {
@@ -164,11 +130,11 @@ impl<T: Element> Pass for PoolPass<'_, T> {
                 rows.next = 0;
                 for row in 0..output[0] {
                     rows.advance::<T, V>(row * stride + rows.reach, x, at, report);
-                    let mut column = 0;
-                    while column < output[1] {
-                        let length = (output[1] - column).min(block - filled);
-                        rows.windows([row, column], &mut z, filled..filled + length);
-                        (column, filled) = (column + length, filled + length);
+                    let mut first = 0;
+                    while first < width {
+                        let length = (width - first).min(block - filled);
+                        rows.windows(row, first, &mut z, filled..filled + length);
+                        (first, filled) = (first + length, filled + length);
                         if filled == block {
                             play::<T, V, K>(pool, &mut z, self.y.add(done), filled);
                             (done, filled) = (done + filled, 0);
@@ -176,119 +142,13 @@ impl<T: Element> Pass for PoolPass<'_, T> {
                     }
                 }
                 // Rows below the last windows are counted too.
-                rows.advance::<T, V>(pool.window.padding[0] + input[0], x, at, report);
+                rows.advance::<T, V>(pool.window.padding[0] + input.extent[0], x, at, report);
             }
             if filled > 0 {
                 play::<T, V, K>(pool, &mut z, self.y.add(done), filled);
             }
         }
     }
-}
-
-/// The last rows of a plane, as many as a window reaches over, as z = s·x + 1/2 and with the padding around them. Rows
-/// are numbered from the top of the padding.
-struct Rows<'a> {
-    pool: &'a MaxPool,
-    input: [usize; 2],
-    /// Rows a window reaches over.
-    reach: usize,
-    /// Row r stands at r & `mask`.
-    mask: usize,
-    /// Columns of a row, with the padding.
-    width: usize,
-    z: Vec<f64>,
-    /// The row to come.
-    next: usize,
-}
-
-impl<'a> Rows<'a> {
-    fn new(pool: &'a MaxPool, input: [usize; 2], output: [usize; 2]) -> Rows<'a> {
-        let Window { stride, padding, .. } = pool.window;
-        let reach = pool.window.reach(0);
-        let places = reach.next_power_of_two();
-        let width = (padding[1] + input[1]).max(output[1].saturating_sub(1) * stride[1] + pool.window.reach(1));
-        let z = vec![pool.scaled(pool.padding_value); places * width];
-        Rows { pool, input, reach, mask: places - 1, width, z, next: 0 }
-    }
-
-    /// Takes the rows before row `end` of the plane `x`, which stands at position `at`.
-    ///
-    /// # Safety
-    /// The processor must have the instructions of `V`.
-    #[inline(always)]
-    unsafe fn advance<T: Element, V: Lanes>(&mut self, end: usize, x: &[T], at: usize, report: Report<T>) {
-        let [top, left] = self.pool.window.padding;
-        while self.next < end {
-            let z = &mut self.z[(self.next & self.mask) * self.width..][..self.width];
-            if (top..top + self.input[0]).contains(&self.next) {
-                let start = (self.next - top) * self.input[1];
-                let x = &x[start..start + self.input[1]];
-                if unsafe { scale::<T, V>(self.pool, x, &mut z[left..left + x.len()]) } {
-                    report(at + start, x);
-                }
-            } else {
-                z.fill(self.pool.scaled(self.pool.padding_value));
-            }
-            self.next += 1;
-        }
-    }
-
-    /// Writes the windows of the neighbouring outputs from `first` = [row, column] on to the places `to` of z: those of
-    /// z_p are the values at position p of the windows.
-    ///
-    /// # Safety
-    /// The rows must be those of the windows of this row of outputs.
-    #[inline(always)]
-    unsafe fn windows(&self, first: [usize; 2], z: &mut [[f64; MAX_BLOCK]; MAX_WINDOW], to: Range<usize>) {
-        let Window { kernel, stride, dilation, .. } = self.pool.window;
-        for i in 0..kernel[0] {
-            let row = ((first[0] * stride[0] + i * dilation[0]) & self.mask) * self.width;
-            for j in 0..kernel[1] {
-                let from = unsafe { self.z.as_ptr().add(row + first[1] * stride[1] + j * dilation[1]) };
-                let z = &mut z[i * kernel[1] + j][to.clone()];
-                // Most pools have stride 2; as a constant it becomes loads and shuffles.
-                match stride[1] {
-                    2 => unsafe { pick(from, 2, z) },
-                    stride => unsafe { pick(from, stride, z) },
-                }
-            }
-        }
-    }
-}
-
-/// z_k ← the value `stride`·k places after `from`.
-///
-/// # Safety
-/// The values must be readable.
-#[inline(always)]
-unsafe fn pick(from: *const f64, stride: usize, z: &mut [f64]) {
-    for (k, z) in z.iter_mut().enumerate() {
-        *z = unsafe { *from.add(k * stride) };
-    }
-}
-
-/// z ← s·x + 1/2; whether any x is outside the range.
-///
-/// # Safety
-/// The processor must have the instructions of `V`.
-#[inline(always)]
-unsafe fn scale<T: Element, V: Lanes>(pool: &MaxPool, x: &[T], z: &mut [f64]) -> bool {
-    let mut outside = false;
-    let whole = x.len() - x.len() % V::WIDTH;
-    unsafe {
-        let (scale, half, range) = (V::splat(pool.scale), V::splat(0.5), V::splat(pool.range));
-        for k in (0..whole).step_by(V::WIDTH) {
-            let x = T::load::<V>(x.as_ptr().add(k));
-            outside |= x.any_outside(range);
-            scale.mul(x).add(half).store(z.as_mut_ptr().add(k));
-        }
-    }
-    for k in whole..x.len() {
-        let x = x[k].to_f64();
-        outside |= x.is_nan() || x.abs() > pool.range;
-        z[k] = pool.scaled(x);
-    }
-    outside
 }
 
 /// Plays the tournaments of z and writes the first `count` winners to `y`.
@@ -366,7 +226,7 @@ mod tests {
         // In two pieces, as two threads would.
         for planes in [0..planes / 2, planes / 2..planes] {
             // SAFETY: the lengths are those of the geometry.
-            unsafe { pool.run(x.as_ptr(), y.as_mut_ptr(), input, planes, report) };
+            unsafe { pool.run(x.as_ptr(), y.as_mut_ptr(), Plane::of_channel(input), planes, report) };
         }
         (y, outside)
     }
@@ -472,6 +332,37 @@ mod tests {
         assert!(tried > 10_000, "{tried}");
     }
 
+    #[test]
+    fn channels_that_lie_last_change_no_bit_and_no_report() {
+        let (extent, mut tried) = ([9, 14], 0);
+        for window in [square(2, 2, 0), square(3, 2, 1), square(1, 3, 0), square(3, 1, 1), square(2, 4, 0)] {
+            for depth in [1, 2, 3, 27, 28, 64, 130] {
+                let pool = MaxPool::new(designed("paper:7"), 4.0, window, false).unwrap();
+                // Some are outside the range.
+                let planar = values(2 * depth * extent[0] * extent[1], 4.1);
+                let area = extent[0] * extent[1];
+                let last = |values: &[f64], area: usize| -> Vec<f64> {
+                    let at = |i: usize| (i / (area * depth) * depth + i % depth) * area + i / depth % area;
+                    (0..values.len()).map(|i| values[at(i)]).collect()
+                };
+                let (expected, outside) = run(&pool, &planar, extent, 2 * depth);
+                let x = last(&planar, area);
+                let mut y = vec![f64::NAN; expected.len()];
+                let mut counted = 0;
+                let report = &mut |at: usize, row: &[f64]| {
+                    assert_eq!(x[at..at + row.len()], *row);
+                    counted += row.iter().filter(|x| x.abs() > 4.0).count();
+                };
+                // SAFETY: the lengths are those of the geometry.
+                unsafe { pool.run(x.as_ptr(), y.as_mut_ptr(), Plane { extent, depth }, 0..2, report) };
+                assert_eq!(y, last(&expected, expected.len() / (2 * depth)), "{window:?}, depth {depth}");
+                assert_eq!(counted, outside);
+                tried += counted;
+            }
+        }
+        assert!(tried > 0);
+    }
+
     /// Also those that no window sees.
     #[test]
     fn every_value_is_reported_once_and_at_its_position() {
@@ -486,7 +377,7 @@ mod tests {
                     reported.extend_from_slice(row);
                 };
                 // SAFETY: the lengths are those of the geometry.
-                unsafe { pool.run(x.as_ptr(), y.as_mut_ptr(), [7, 11], 0..3, report) };
+                unsafe { pool.run(x.as_ptr(), y.as_mut_ptr(), Plane::of_channel([7, 11]), 0..3, report) };
                 assert_eq!(reported, x, "{isa:?} {window:?}");
             }
         }
@@ -507,24 +398,5 @@ mod tests {
         let pool = MaxPool::new(designed("paper:10"), 1.0, square(2, 2, 0), false).unwrap();
         let (_, outside) = run(&pool, &[0.0, 1.5, f64::NAN, -1.0], [2, 2], 1);
         assert_eq!(outside, 2);
-    }
-
-    /// torch.nn.functional.max_pool2d's own output sizes.
-    #[test]
-    fn output_sizes_are_those_of_pytorch() {
-        let window = |kernel, stride, padding, dilation, ceil_mode| Window {
-            kernel: [kernel; 2],
-            stride: [stride; 2],
-            padding: [padding; 2],
-            dilation: [dilation; 2],
-            ceil_mode,
-        };
-        assert_eq!(window(3, 2, 1, 1, false).output(0, 112), 56);
-        assert_eq!(window(3, 2, 0, 1, true).output(0, 112), 56);
-        assert_eq!(window(3, 2, 0, 1, false).output(0, 112), 55);
-        assert_eq!(window(2, 2, 0, 1, true).output(0, 7), 4);
-        assert_eq!(window(2, 2, 1, 1, true).output(0, 2), 2);
-        assert_eq!(window(3, 1, 0, 2, false).output(0, 4), 0);
-        assert_eq!(window(3, 1, 1, 2, false).output(0, 4), 2);
     }
 }

@@ -1,0 +1,303 @@
+"""Time of whole networks: polyact, exact and approximate, against PyTorch, in one run on one machine.
+
+    scripts/bench [--networks resnet18,resnet152,vgg16_bn] [--runs 9] [--batch 8] [--threads 2] [--compile-limit 900]
+
+Every contestant is a process of its own that loads the network (torchvision, random weights) and waits for its turn; in
+each round each computes one batch. Approximate means paper:14 at every ReLU and max-pool. Prints the table, and writes it
+as results/bench.md, the medians as results/bench.csv and a chart as results/bench.svg.
+"""
+
+import argparse
+import csv
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests/python"))
+RANGE = 256.0
+WARM_UP = 3
+
+# Name, title, what it computes.
+CONTESTANTS = [
+    ("polyact-approximate", "polyact, approximate"),
+    ("polyact-exact", "polyact, exact"),
+    ("eager", "PyTorch eager, exact"),
+    ("eager-channels-last", "PyTorch eager, channels-last, exact"),
+    ("optimized", "torch.jit.optimize_for_inference, exact"),
+    ("horner", "PyTorch eager, Horner, approximate"),
+    ("compiled", "torch.compile, Horner, approximate"),
+]
+# Pairs whose ratio is told.
+COMPARED = [
+    ("polyact-approximate", "eager"),
+    ("polyact-approximate", "polyact-exact"),
+    ("polyact-exact", "optimized"),
+    ("polyact-approximate", "compiled"),
+    ("horner", "polyact-approximate"),
+]
+
+
+def horner(folder: Path):
+    """The modules that stand in for ReLU and max-pool, written as one does by hand."""
+    import torch
+
+    design = json.loads((folder / "design.json").read_text())
+    stages = [[c["f64"] for c in stage["coefficients"]] for stage in design["stages"]]
+
+    def sign(y):
+        for stage in stages:
+            u = y * y
+            total = torch.full_like(u, stage[-1])
+            for coefficient in reversed(stage[:-1]):
+                total = total * u + coefficient
+            y = y * total
+        return y
+
+    class Relu(torch.nn.Module):
+        def forward(self, x):
+            wide = x.double()
+            return (0.5 * (wide + wide * sign(wide / RANGE))).float()
+
+    class MaxPool(torch.nn.Module):
+        def __init__(self, pool):
+            super().__init__()
+            self.kernel, self.stride, self.padding = pool.kernel_size, pool.stride, pool.padding
+
+        def forward(self, x):
+            wide = torch.nn.functional.pad(x.double(), [self.padding] * 4) / (2 * RANGE) + 0.5
+            rows, columns = (n - self.kernel + 1 for n in wide.shape[2:])
+            players = [
+                wide[:, :, i : i + rows : self.stride, j : j + columns : self.stride]
+                for i in range(self.kernel)
+                for j in range(self.kernel)
+            ]
+            while len(players) > 1:
+                pairs = [players[i : i + 2] for i in range(0, len(players), 2)]
+                players = [p[0] if len(p) == 1 else 0.5 * (p[0] + p[1] + (p[0] - p[1]) * sign(p[0] - p[1])) for p in pairs]
+            return ((players[0] - 0.5) * (2 * RANGE)).float()
+
+    def swap(module):
+        for name, child in module.named_children():
+            if isinstance(child, torch.nn.ReLU):
+                setattr(module, name, Relu())
+            elif isinstance(child, torch.nn.MaxPool2d):
+                setattr(module, name, MaxPool(child))
+            else:
+                swap(child)
+        return module
+
+    return swap
+
+
+def contestant(kind: str, network: str, folder: Path, batch: int, threads: int) -> None:
+    """A process that computes a batch for each line of standard input and prints the seconds."""
+    import torch
+    import torchvision_archive
+
+    torch.set_num_threads(threads)
+    model, side = torchvision_archive.build(network)
+    images = torch.randn(batch, 3, side, side)
+    with torch.inference_mode(kind != "optimized"), torch.no_grad():
+        if kind == "eager-channels-last":
+            model, images = model.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
+        elif kind == "optimized":
+            model = torch.jit.optimize_for_inference(torch.jit.trace(model, images))
+        elif kind in ("horner", "compiled"):
+            model = horner(folder)(model)
+        if kind == "compiled":
+            model = torch.compile(model)
+        started = time.perf_counter()
+        for _ in range(WARM_UP):
+            model(images)
+        print("ready", time.perf_counter() - started, flush=True)
+        for word in sys.stdin:
+            if word.strip() == "memory":
+                print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+                continue
+            started = time.perf_counter()
+            model(images)
+            print(time.perf_counter() - started, flush=True)
+
+
+class Process:
+    """A contestant that runs, or why it does not."""
+
+    def __init__(self, command: list, threads: int, limit: float):
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        self.child = subprocess.Popen(
+            [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+        )
+        self.ready, self.warm_up = self.wait(limit)
+
+    def wait(self, limit: float) -> tuple:
+        import select
+
+        if not select.select([self.child.stdout], [], [], limit)[0]:
+            os.killpg(self.child.pid, 9)
+            return False, limit
+        words = self.child.stdout.readline().split()
+        if not words:
+            sys.exit(f"{self.child.args} ended before it was ready")
+        return True, float(words[1]) if len(words) > 1 else 0.0
+
+    def ask(self, word: str) -> float:
+        self.child.stdin.write(word + "\n")
+        self.child.stdin.flush()
+        return float(self.child.stdout.readline())
+
+    def end(self) -> None:
+        if self.ready:
+            self.child.stdin.close()
+            self.child.wait()
+
+
+def program() -> str:
+    """The path of the built benchmark."""
+    command = ["cargo", "bench", "--bench", "network", "--no-run", "--message-format", "json"]
+    lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    built = [json.loads(line) for line in lines if line.startswith("{")]
+    return next(b["executable"] for b in built if b.get("executable") and b["target"]["name"] == "network")
+
+
+def measure(network: str, args, benchmark: str, folder: Path) -> dict:
+    """Medians of seconds an image, and of the ratio to PyTorch eager in the same round; peak MiB; remarks."""
+    archive = ROOT / "tests/python/torchvision_archive.py"
+    subprocess.run([sys.executable, "-W", "ignore", archive, network, "traced", folder], check=True, stdout=subprocess.DEVNULL)
+    mine = [benchmark, folder / "model.pt", args.batch, 224, RANGE]
+    turns = {}
+    for kind in args.only.split(","):
+        if kind == "compiled" and network not in args.compile.split(","):
+            continue
+        print(f"bench: {network}: {kind}", file=sys.stderr)
+        theirs = [sys.executable, "-W", "ignore", __file__, "--contestant", kind, "--networks", network, "--folder", folder]
+        theirs += ["--batch", args.batch, "--threads", args.threads]
+        turns[kind] = Process(mine if kind.startswith("polyact") else theirs, args.threads, args.compile_limit if kind == "compiled" else 600)
+    rounds = {kind: [] for kind, process in turns.items() if process.ready}
+    for turn in range(args.runs + 1):
+        for kind, seconds in rounds.items():
+            word = kind.removeprefix("polyact-") if kind.startswith("polyact") else "run"
+            taken = turns[kind].ask(word) / args.batch
+            # The first round warms up.
+            if turn:
+                seconds.append(taken)
+            # Let the threads of the last contestant go to sleep.
+            time.sleep(0.2)
+    result = {}
+    for kind, process in turns.items():
+        seconds = rounds.get(kind)
+        result[kind] = {
+            "seconds": statistics.median(seconds) if seconds else None,
+            "ratio": median_ratio(rounds, kind, "eager"),
+            "to": {other: median_ratio(rounds, kind, other) for other in rounds},
+            "memory": process.ask("memory") if seconds else None,
+            "warm_up": process.warm_up,
+        }
+        process.end()
+    return result
+
+
+def median_ratio(rounds: dict, kind: str, to: str):
+    """The median of the ratios of the rounds."""
+    if not rounds.get(kind) or not rounds.get(to):
+        return None
+    return statistics.median(a / b for a, b in zip(rounds[kind], rounds[to]))
+
+
+def markdown(results: dict, args) -> str:
+    lines = [
+        f"Medians of {args.runs} rounds in which all take turns; batch {args.batch}, {args.threads} threads, 224×224; approximate is",
+        "paper:14 at every ReLU and max-pool. The ratio is the median of the rounds' ratios to PyTorch eager.",
+        "",
+        "| network | | ms an image | ratio | peak MiB |",
+        "|---|---|--:|--:|--:|",
+    ]
+    for network, result in results.items():
+        for kind, title in CONTESTANTS:
+            row = result.get(kind)
+            if row and row["seconds"]:
+                remark = f" (compiled in {row['warm_up']:.0f} s)" if kind == "compiled" else ""
+                lines.append(f"| {network} | {title}{remark} | {row['seconds'] * 1e3:.1f} | {row['ratio']:.2f} | {row['memory']:.0f} |")
+            elif row:
+                lines.append(f"| {network} | {title}: not compiled after {row['warm_up']:.0f} s | | | |")
+    lines += ["", "| network | " + " | ".join(f"{a} / {b}" for a, b in COMPARED) + " |", "|---|" + "--:|" * len(COMPARED)]
+    for network, result in results.items():
+        ratios = [result.get(a, {}).get("to", {}).get(b) for a, b in COMPARED]
+        lines.append(f"| {network} | " + " | ".join(f"{ratio:.3f}" if ratio else "" for ratio in ratios) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def chart(results: dict) -> str:
+    """Bars of the ratios to PyTorch eager, cut at four times it."""
+    bar, gap, left, scale, longest = 18, 30, 250, 130, 4.0
+    parts, y = [], 30
+    for network, result in results.items():
+        parts.append(f'<text x="10" y="{y}" font-weight="bold">{network}</text>')
+        y += 10
+        for kind, title in CONTESTANTS:
+            row = result.get(kind)
+            if not row or not row["seconds"]:
+                continue
+            width = min(row["ratio"], longest) * scale
+            colour = "#1b6ca8" if kind.startswith("polyact") else "#b0b7bf"
+            parts.append(f'<text x="{left - 8}" y="{y + 13}" text-anchor="end">{title}</text>')
+            parts.append(f'<rect x="{left}" y="{y}" width="{width:.1f}" height="{bar - 4}" fill="{colour}"/>')
+            cut = " →" if row["ratio"] > longest else ""
+            parts.append(f'<text x="{left + width + 6:.1f}" y="{y + 12}">{row["ratio"]:.2f}{cut}</text>')
+            y += bar
+        y += gap
+    line = left + scale
+    parts.append(f'<line x1="{line}" x2="{line}" y1="20" y2="{y - gap}" stroke="#444" stroke-dasharray="3 3"/>')
+    parts.append(f'<text x="{left}" y="{y - 8}">time as a ratio to PyTorch eager, exact (dashed: 1)</text>')
+    body = "\n".join(parts)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="860" height="{y + 6}" font-family="sans-serif" font-size="12">\n'
+        f'<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n'
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", default="resnet18,resnet152,vgg16_bn", help="of torchvision, separated by commas")
+    parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    everyone = ",".join(kind for kind, _ in CONTESTANTS)
+    parser.add_argument("--only", default=everyone, help=f"contestants, of {everyone}; eager always with them")
+    parser.add_argument("--compile", default="resnet18", help="the networks that torch.compile tries as well")
+    parser.add_argument("--compile-limit", type=float, default=900, help="seconds for that")
+    parser.add_argument("--contestant", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.contestant:
+        contestant(args.contestant, args.networks, args.folder, args.batch, args.threads)
+        return
+
+    benchmark = program()
+    results = {}
+    for network in args.networks.split(","):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            design = [ROOT / "target/release/polyact", "design", "--alpha", "14", "--format", "json", "--out", folder / "design.json"]
+            subprocess.run(design, check=True, stdout=subprocess.DEVNULL)
+            results[network] = measure(network, args, benchmark, folder)
+    text = markdown(results, args)
+    print(text)
+    (ROOT / "results/bench.md").write_text(text)
+    (ROOT / "results/bench.svg").write_text(chart(results))
+    with open(ROOT / "results/bench.csv", "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["network", "contestant", "batch", "threads", "seconds_an_image", "ratio_to_eager", "peak_mib", "warm_up_seconds"])
+        for network, result in results.items():
+            for kind, row in result.items():
+                table.writerow([network, kind, args.batch, args.threads, row["seconds"], row["ratio"], row["memory"], row["warm_up"]])
+
+
+if __name__ == "__main__":
+    main()
