@@ -5,10 +5,10 @@ mod common;
 
 use std::path::Path;
 
-use common::{by_kind, polyact_succeeds, python, read_f32, text};
+use common::{by_kind, devices, polyact_succeeds, python, read_f32, text};
 use polyact::activation::{Activation, MaxPool, Plane, Relu, Sign, Spec, Window};
 use polyact::model::{Model, Sites};
-use tch::{Cuda, Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Largest difference of two sets of logits, relative to the largest logit.
 fn relative_difference(found: &Tensor, expected: &[f32]) -> f64 {
@@ -21,14 +21,6 @@ fn relative_difference(found: &Tensor, expected: &[f32]) -> f64 {
 
 fn input(folder: &Path, side: i64) -> Tensor {
     Tensor::from_slice(&read_f32(&folder.join("input.bin"))).view([-1, 3, side, side])
-}
-
-fn devices() -> Vec<Device> {
-    let mut devices = vec![Device::Cpu];
-    if Cuda::is_available() {
-        devices.push(Device::Cuda(0));
-    }
-    devices
 }
 
 /// Sites expected of a family: ReLU or ReLU6, and max-pools.

@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{by_kind, python, read_f32, text};
+use common::{by_kind, devices, python, read_f32, text};
 use polyact::activation::{Activation, Spec};
 use polyact::model::{Model, ModelError};
 use tch::{Device, Kind, Tensor};
@@ -26,7 +26,11 @@ impl Small {
     }
 
     fn load(&self, name: &str) -> Model {
-        Model::load(&self.path(&format!("{name}.pt")), Device::Cpu).unwrap()
+        self.load_on(Device::Cpu, name)
+    }
+
+    fn load_on(&self, device: Device, name: &str) -> Model {
+        Model::load(&self.path(&format!("{name}.pt")), device).unwrap()
     }
 
     fn input(&self, name: &str) -> Tensor {
@@ -46,24 +50,26 @@ fn difference(a: &Tensor, b: &Tensor) -> f64 {
     (a - b).abs().max().double_value(&[])
 }
 
+const NETWORKS: [&str; 9] =
+    ["Spellings", "InPlace", "Pools", "ChannelsLast", "Foreign", "TupleOutput", "Branches", "GlobalMax", "Kinds"];
+
 #[test]
 fn every_way_to_write_a_network_is_swapped_without_a_change_of_meaning() {
     let small = Small::new();
     let sign = Activation::design(&Spec::Paper { alpha: 14 }).unwrap().unwrap();
     // Values stay within 40; an approximate site is off by at most 46·2^-14, and a few add up.
     let tolerance = 0.02;
-    for name in
-        ["Spellings", "InPlace", "Pools", "ChannelsLast", "Foreign", "TupleOutput", "Branches", "GlobalMax", "Kinds"]
-    {
-        let model = small.load(name);
-        let (input, expected) = (small.input(name), small.expected(name));
+    for (device, name) in devices().into_iter().flat_map(|device| NETWORKS.map(|name| (device, name))) {
+        let model = small.load_on(device, name);
+        let (input, expected) = (small.input(name).to_device(device), small.expected(name).to_device(device));
         let exact = model.forward(&input.copy(), &model.exact()).unwrap();
-        assert!(difference(&exact, &expected) <= 1e-5, "{name} exact: {}", difference(&exact, &expected));
+        let off = difference(&exact, &expected);
+        assert!(off <= 1e-5, "{name} exact on {device:?}: {off}");
         let sites = by_kind(&model, Some((&sign, 40.0)), Some((&sign, 40.0))).unwrap();
         let approximate = model.forward(&input.copy(), &sites).unwrap();
         let off = difference(&approximate, &expected);
-        assert!(off <= tolerance, "{name} approximate: {off}");
-        assert!(off > 1e-9, "{name}: nothing was approximated");
+        assert!(off <= tolerance, "{name} approximate on {device:?}: {off}");
+        assert!(off > 1e-9, "{name} on {device:?}: nothing was approximated");
     }
 }
 
@@ -106,9 +112,15 @@ fn what_is_no_polynomial_is_reported_with_its_place() {
 #[test]
 fn overflow_is_counted_by_site_and_image() {
     let small = Small::new();
-    let model = small.load("TupleOutput");
+    for device in devices() {
+        overflow_is_counted_on(device, &small);
+    }
+}
+
+fn overflow_is_counted_on(device: Device, small: &Small) {
+    let model = small.load_on(device, "TupleOutput");
     let sign = Activation::design(&Spec::Paper { alpha: 12 }).unwrap().unwrap();
-    let mut input = small.input("TupleOutput");
+    let mut input = small.input("TupleOutput").to_device(device);
     let _ = input.get(1).fill_(0.0);
     let _ = input.get(1).get(0).get(5).get(5).fill_(f64::NAN);
     let sites = by_kind(&model, Some((&sign, 50.0)), None).unwrap();

@@ -8,6 +8,12 @@
 pub trait Element: Vectorised + Copy + Default + Send + Sync + 'static {
     fn to_f64(self) -> f64;
     fn from_f64(x: f64) -> Self;
+    /// The largest number of this type that is not above `bound`, which is finite.
+    #[cfg(feature = "libtorch")]
+    fn at_most(bound: f64) -> Self;
+    /// The type in C++.
+    #[cfg(feature = "libtorch")]
+    const C_NAME: &'static str;
 }
 
 /// How registers are filled from an [`Element`] and written to it.
@@ -29,6 +35,15 @@ impl Element for f32 {
     fn from_f64(x: f64) -> f32 {
         x as f32
     }
+
+    #[cfg(feature = "libtorch")]
+    fn at_most(bound: f64) -> f32 {
+        let nearest = bound as f32;
+        if f64::from(nearest) > bound { nearest.next_down() } else { nearest }
+    }
+
+    #[cfg(feature = "libtorch")]
+    const C_NAME: &'static str = "float";
 }
 
 impl Element for f64 {
@@ -41,6 +56,14 @@ impl Element for f64 {
     fn from_f64(x: f64) -> f64 {
         x
     }
+
+    #[cfg(feature = "libtorch")]
+    fn at_most(bound: f64) -> f64 {
+        bound
+    }
+
+    #[cfg(feature = "libtorch")]
+    const C_NAME: &'static str = "double";
 }
 
 impl Vectorised for f32 {

@@ -10,6 +10,8 @@ mod accuracy;
 mod approximation;
 mod clenshaw;
 mod coefficients;
+#[cfg(feature = "libtorch")]
+mod cuda;
 mod file;
 mod kernel;
 mod lanes;
@@ -24,6 +26,8 @@ pub use accuracy::{relu_error_f32, relu_error_f64};
 pub use approximation::{Activation, Polynomial};
 pub use clenshaw::Clenshaw;
 pub use coefficients::{Coefficients, CoefficientsError, plain_list};
+#[cfg(feature = "libtorch")]
+pub(crate) use cuda::{Addresses, BLOCK, Planes};
 pub use file::{CoefficientFile, FileError};
 pub use lanes::Element;
 pub use pool::{MAX_WINDOW, MaxPool, Plane, Window};

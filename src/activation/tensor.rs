@@ -1,4 +1,4 @@
-//! The same mathematics as the kernels in plain tensor operations, for devices that have no kernel here.
+//! The same mathematics as the kernels in plain tensor operations, for devices and kinds of numbers that have no kernel.
 
 use tch::{Kind, TchError, Tensor};
 

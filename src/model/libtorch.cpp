@@ -30,6 +30,12 @@ std::unique_ptr<at::Tensor> upload(const at::Tensor& tensor, rust::Str name) {
   return std::make_unique<at::Tensor>(std::move(there));
 }
 
+size_t current_stream(int8_t index) {
+  const c10::Device device(c10::kCUDA, index);
+  const auto stream = c10::impl::VirtualGuardImpl(c10::kCUDA).getStream(device);
+  return reinterpret_cast<size_t>(stream.native_handle());
+}
+
 void parallel(size_t total, size_t grain, rust::Fn<void(size_t, size_t, size_t)> task, size_t context) {
   at::parallel_for(0, static_cast<int64_t>(total), static_cast<int64_t>(grain), [&](int64_t begin, int64_t end) {
     task(context, static_cast<size_t>(begin), static_cast<size_t>(end));

@@ -14,6 +14,8 @@ mod ffi {
         /// `tensor`, from the CPU, on a device that is not the CPU: through pinned memory, on a stream of its own, so that
         /// the device's other work goes on; the copy is complete on return.
         fn upload(tensor: &Tensor, device: &str) -> Result<UniquePtr<Tensor>>;
+        /// The stream of CUDA, a `cudaStream_t`, that libtorch uses for a device on this thread.
+        fn current_stream(device: i8) -> Result<usize>;
         /// Split [0, total) over libtorch's own threads, at least `grain` in one piece; `task(context, begin, end)`.
         fn parallel(total: usize, grain: usize, task: fn(usize, usize, usize), context: usize) -> Result<()>;
     }
@@ -21,7 +23,7 @@ mod ffi {
     impl UniquePtr<Tensor> {}
 }
 
-pub(super) use ffi::{Tensor, allow_tf32, upload};
+pub(super) use ffi::{Tensor, allow_tf32, current_stream, upload};
 
 /// Run `task(begin, end)` over pieces of [0, total) on libtorch's threads.
 ///

@@ -5,6 +5,7 @@
 //! exact pass and any number of approximate ones.
 
 mod bridge;
+mod cuda;
 mod libtorch;
 mod network;
 mod operator;

@@ -195,7 +195,9 @@ impl Model {
             };
             computations.push((site.kind, computation));
         }
-        Ok(Sites::new(computations.into_iter(), clip))
+        let sites = Sites::new(computations.into_iter(), clip);
+        sites.prepare(self.device);
+        Ok(sites)
     }
 
     /// Logits [N, classes] of `images` [N, C, H, W], on the model's device.
@@ -205,10 +207,9 @@ impl Model {
     pub fn forward(&self, images: &Tensor, sites: &Sites) -> Result<Tensor, ModelError> {
         // SAFETY: a C_tensor is an at::Tensor; it is borrowed for the call.
         let input = unsafe { &*images.as_ptr().cast::<libtorch::Tensor>() };
-        let output = self
-            .network
-            .forward(input, sites)
-            .map_err(|error| ModelError::Forward { shape: images.size(), reason: error.what().to_owned() })?;
+        let failed = |reason| ModelError::Forward { shape: images.size(), reason };
+        let output = self.network.forward(input, sites).map_err(|error| failed(error.what().to_owned()))?;
+        sites.collect().map_err(|error| failed(error.to_string()))?;
         // SAFETY: ownership goes with the pointer.
         let logits = unsafe { Tensor::from_ptr(output.into_raw().cast()) };
         let count = images.size().first().copied().unwrap_or(0);

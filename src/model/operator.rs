@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use cxx::UniquePtr;
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::Statistics;
 use super::libtorch::{self, parallel_for};
 use super::site::{Computation, Overflow, SiteKind, Sites};
+use super::{Statistics, cuda};
 use crate::activation::{Element, MaxPool, Plane, Relu};
 
 /// Values that one thread takes at least: below, waking a thread costs more than it saves.
@@ -26,7 +26,7 @@ pub(super) fn apply(
     entry.shape.get_or_init(|| x.size());
     if let (true, Some(range)) = (sites.clip(), entry.computation.range()) {
         count_by_tensors(&x, range, &entry.overflow)?;
-        let end = last_within(range, x.f_kind()?);
+        let end = if x.f_kind()? == Kind::Float { f32::at_most(range).into() } else { range };
         x = if in_place { x.f_clamp_(-end, end)? } else { x.f_clamp(-end, end)? };
     }
     let mut y = match &entry.computation {
@@ -35,23 +35,13 @@ pub(super) fn apply(
             observe(&x, sites.bounds(), &entry.statistics)?;
             exact(entry.kind, &mut x, in_place)?
         }
-        Computation::Relu(relu) => approximate_relu(relu, x, in_place, &entry.overflow)?,
-        Computation::MaxPool(pool) => approximate_max_pool(pool, &x, &entry.overflow)?,
+        Computation::Relu(relu) => approximate_relu(relu, x, in_place, sites, index)?,
+        Computation::MaxPool(pool) => approximate_max_pool(pool, &x, sites, index)?,
     };
     let pointer = y.as_mut_ptr();
     std::mem::forget(y);
     // SAFETY: as above, in the other direction.
     Ok(unsafe { UniquePtr::from_raw(pointer.cast()) })
-}
-
-/// The largest number of this kind that is not above `range`.
-fn last_within(range: f64, kind: Kind) -> f64 {
-    let nearest = range as f32;
-    match kind {
-        Kind::Float if f64::from(nearest) > range => f64::from(nearest.next_down()),
-        Kind::Float => f64::from(nearest),
-        _ => range,
-    }
 }
 
 fn exact(kind: SiteKind, x: &mut Tensor, in_place: bool) -> Result<Tensor, TchError> {
@@ -95,32 +85,31 @@ fn approximate_relu(
     relu: &Relu,
     mut x: Tensor,
     in_place: bool,
-    overflow: &Mutex<Overflow>,
+    sites: &Sites,
+    index: usize,
 ) -> Result<Tensor, TchError> {
-    let kind = x.f_kind()?;
-    if x.device() != Device::Cpu || !matches!(kind, Kind::Float | Kind::Double) {
-        count_by_tensors(&x, relu.range(), overflow)?;
-        let y = relu.of_tensor(&x)?;
-        if !in_place {
-            return Ok(y);
-        }
-        x.f_copy_(&y)?;
-        return Ok(x);
-    }
+    let overflow = &sites.entry(index).overflow;
     let source = if batch_major_and_dense(&x) { x.shallow_clone() } else { x.f_contiguous()? };
-    let target = if in_place { source.shallow_clone() } else { source.f_empty_like()? };
-    match kind {
-        Kind::Float => relu_kernel::<f32>(relu, &source, &target, overflow)?,
-        _ => relu_kernel::<f64>(relu, &source, &target, overflow)?,
+    let mut target = if in_place { source.shallow_clone() } else { source.f_empty_like()? };
+    let computed = match (x.device(), x.f_kind()?) {
+        (Device::Cpu, Kind::Float) => relu_kernel::<f32>(relu, &source, &target, overflow)?,
+        (Device::Cpu, Kind::Double) => relu_kernel::<f64>(relu, &source, &target, overflow)?,
+        (_, Kind::Float) => cuda::relu::<f32>(relu, &source, &target, sites, index)?,
+        (_, Kind::Double) => cuda::relu::<f64>(relu, &source, &target, sites, index)?,
+        _ => false,
+    };
+    if !computed {
+        count_by_tensors(&x, relu.range(), overflow)?;
+        target = relu.of_tensor(&x)?;
     }
-    if in_place && source.data_ptr() != x.data_ptr() {
+    if in_place && target.data_ptr() != x.data_ptr() {
         x.f_copy_(&target)?;
         return Ok(x);
     }
     Ok(target)
 }
 
-fn relu_kernel<T: Element>(relu: &Relu, x: &Tensor, y: &Tensor, overflow: &Mutex<Overflow>) -> Result<(), TchError> {
+fn relu_kernel<T: Element>(relu: &Relu, x: &Tensor, y: &Tensor, overflow: &Mutex<Overflow>) -> Result<bool, TchError> {
     let count = x.numel();
     let image = count / x.size().first().map_or(1, |&batch| batch.max(1) as usize);
     let (from, to) = (x.data_ptr() as usize, y.data_ptr() as usize);
@@ -129,25 +118,43 @@ fn relu_kernel<T: Element>(relu: &Relu, x: &Tensor, y: &Tensor, overflow: &Mutex
         // SAFETY: both tensors are dense, of the same layout, and hold `count` values; threads have disjoint pieces.
         unsafe { relu.run((from as *const T).add(begin), (to as *mut T).add(begin), end - begin, report) };
     })
-    .map_err(|error| TchError::Torch(error.to_string()))
+    .map_err(|error| TchError::Torch(error.to_string()))?;
+    Ok(true)
 }
 
-fn approximate_max_pool(pool: &MaxPool, x: &Tensor, overflow: &Mutex<Overflow>) -> Result<Tensor, TchError> {
-    let kind = x.f_kind()?;
+fn approximate_max_pool(pool: &MaxPool, x: &Tensor, sites: &Sites, index: usize) -> Result<Tensor, TchError> {
     // PyTorch takes [C, H, W] for a single image.
     if x.dim() == 3 {
-        return approximate_max_pool(pool, &x.f_unsqueeze(0)?, overflow)?.f_squeeze_dim(0);
+        return approximate_max_pool(pool, &x.f_unsqueeze(0)?, sites, index)?.f_squeeze_dim(0);
     }
-    let (images, channels, height, width) = x.size4()?;
-    let input = [height as usize, width as usize];
-    let output = [pool.window().output(0, input[0]) as i64, pool.window().output(1, input[1]) as i64];
+    let (_, _, height, width) = x.size4()?;
+    let output = [pool.window().output(0, height as usize) as i64, pool.window().output(1, width as usize) as i64];
     if output.contains(&0) {
         return Err(TchError::Torch(format!("a max-pool's window is larger than its input of {height}x{width}")));
     }
-    if x.device() != Device::Cpu || !matches!(kind, Kind::Float | Kind::Double) {
-        count_by_tensors(x, pool.range(), overflow)?;
-        return pool.of_tensor(x);
+    let overflow = &sites.entry(index).overflow;
+    let computed = match (x.device(), x.f_kind()?) {
+        (Device::Cpu, Kind::Float) => Some(pool_kernel::<f32>(pool, x, output, overflow)?),
+        (Device::Cpu, Kind::Double) => Some(pool_kernel::<f64>(pool, x, output, overflow)?),
+        (_, Kind::Float) => cuda::max_pool::<f32>(pool, x, output, sites, index)?,
+        (_, Kind::Double) => cuda::max_pool::<f64>(pool, x, output, sites, index)?,
+        _ => None,
+    };
+    if let Some(y) = computed {
+        return Ok(y);
     }
+    count_by_tensors(x, pool.range(), overflow)?;
+    pool.of_tensor(x)
+}
+
+fn pool_kernel<T: Element>(
+    pool: &MaxPool,
+    x: &Tensor,
+    output: [i64; 2],
+    overflow: &Mutex<Overflow>,
+) -> Result<Tensor, TchError> {
+    let (images, channels, height, width) = x.size4()?;
+    let kind = x.f_kind()?;
     // Threads share out planes, and an image whose channels lie last is one.
     let last = x.stride()[1] == 1 && channels > 1 && images >= i64::from(tch::get_num_threads());
     let extent = [height as usize, width as usize];
@@ -159,21 +166,7 @@ fn approximate_max_pool(pool: &MaxPool, x: &Tensor, overflow: &Mutex<Overflow>) 
         let y = Tensor::f_empty([images, channels, output[0], output[1]], (kind, Device::Cpu))?;
         (x.f_contiguous()?, y, Plane::of_channel(extent))
     };
-    match kind {
-        Kind::Float => pool_kernel::<f32>(pool, &x, &y, plane, overflow)?,
-        _ => pool_kernel::<f64>(pool, &x, &y, plane, overflow)?,
-    }
-    Ok(y)
-}
-
-fn pool_kernel<T: Element>(
-    pool: &MaxPool,
-    x: &Tensor,
-    y: &Tensor,
-    plane: Plane,
-    overflow: &Mutex<Overflow>,
-) -> Result<(), TchError> {
-    let image = x.numel() / x.size()[0].max(1) as usize;
+    let image = x.numel() / images.max(1) as usize;
     let planes = x.numel() / plane.len().max(1);
     let (from, to) = (x.data_ptr() as usize, y.data_ptr() as usize);
     parallel_for(planes, (GRAIN / plane.len().max(1)).max(1), |begin, end| {
@@ -181,7 +174,8 @@ fn pool_kernel<T: Element>(
         // SAFETY: both tensors hold `planes` planes without gaps; threads have disjoint planes.
         unsafe { pool.run(from as *const T, to as *mut T, plane, begin..end, report) };
     })
-    .map_err(|error| TchError::Torch(error.to_string()))
+    .map_err(|error| TchError::Torch(error.to_string()))?;
+    Ok(y)
 }
 
 /// Count what in `values`, which begin at position `at`, is outside `range`; an image has `image` values.

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use tch::{Device, TchError};
+
 use super::Statistics;
+use super::cuda::{Counters, Kernel};
 use crate::activation::{Activation, MaxPool, Relu, Window};
 
 /// What a site computes when it is exact.
@@ -124,10 +127,24 @@ pub struct Overflow {
     pub images: BTreeMap<usize, f64>,
 }
 
+impl Overflow {
+    /// Add what was counted in the same batch.
+    fn merge(&mut self, more: Overflow) {
+        self.values += more.values;
+        self.not_a_number += more.not_a_number;
+        for (image, worst) in more.images {
+            let known = self.images.entry(image).or_default();
+            *known = known.max(worst);
+        }
+    }
+}
+
 /// What one site computes, and what it counted.
 pub(super) struct Entry {
     pub kind: SiteKind,
     pub computation: Computation,
+    /// What computes it on CUDA.
+    pub kernel: Kernel,
     pub overflow: Mutex<Overflow>,
     /// Of the inputs, if they are observed.
     pub statistics: Mutex<Statistics>,
@@ -140,6 +157,8 @@ pub struct Sites {
     entries: Vec<Entry>,
     clip: bool,
     bounds: Vec<f64>,
+    /// What the kernels on CUDA count until the pass has ended.
+    counters: Counters,
 }
 
 impl Sites {
@@ -148,12 +167,13 @@ impl Sites {
             .map(|(kind, computation)| Entry {
                 kind,
                 computation,
+                kernel: Kernel::default(),
                 overflow: Mutex::default(),
                 statistics: Mutex::new(Statistics::default()),
                 shape: OnceLock::new(),
             })
             .collect();
-        Sites { entries, clip, bounds: Vec::new() }
+        Sites { entries, clip, bounds: Vec::new(), counters: Counters::default() }
     }
 
     /// The table that leaves every site exact and counts its inputs, among them those above each of `bounds`.
@@ -180,6 +200,26 @@ impl Sites {
 
     pub(super) fn entry(&self, index: usize) -> &Entry {
         &self.entries[index]
+    }
+
+    /// Compile what the sites need on `device`.
+    pub(super) fn prepare(&self, device: Device) {
+        for entry in &self.entries {
+            entry.kernel.prepare(&entry.computation, device);
+        }
+    }
+
+    /// Where a kernel on `device` counts for site `index` and this many images.
+    pub(super) fn counters(&self, index: usize, images: i64, device: Device) -> Result<u64, TchError> {
+        self.counters.row(index, self.count(), images, device)
+    }
+
+    /// Take over what kernels counted on their device in a pass that ended.
+    pub(super) fn collect(&self) -> Result<(), TchError> {
+        for (index, more) in self.counters.take()? {
+            self.entries[index].overflow.lock().unwrap_or_else(PoisonError::into_inner).merge(more);
+        }
+        Ok(())
     }
 
     /// What site `index` counted since the last call, which sets it back to nothing.

@@ -92,6 +92,16 @@ pub fn fails(arguments: &[&str], code: i32, part: &str) {
     assert!(output.stdout.is_empty());
 }
 
+/// The CPU, and CUDA where there is one.
+#[cfg(feature = "libtorch")]
+pub fn devices() -> Vec<tch::Device> {
+    if tch::Cuda::is_available() {
+        return vec![tch::Device::Cpu, tch::Device::Cuda(0)];
+    }
+    println!("skipped on CUDA: libtorch finds no device");
+    vec![tch::Device::Cpu]
+}
+
 /// A table with all ReLUs and all max-pools approximated by one activation and range each; `None` stays exact.
 #[cfg(feature = "libtorch")]
 pub fn by_kind(

@@ -1,0 +1,197 @@
+//! NVRTC, NVIDIA's compiler as a library: a libtorch with CUDA loads it, and it is taken from there.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+
+use libloading::os::unix::Library;
+
+use super::CudaError;
+
+type Program = *mut c_void;
+
+/// The functions of nvrtc.h that are needed; every one returns 0 for success.
+pub struct Compiler {
+    create: unsafe extern "C" fn(
+        *mut Program,
+        *const c_char,
+        *const c_char,
+        c_int,
+        *const *const c_char,
+        *const *const c_char,
+    ) -> c_int,
+    compile: unsafe extern "C" fn(Program, c_int, *const *const c_char) -> c_int,
+    destroy: unsafe extern "C" fn(*mut Program) -> c_int,
+    log: Output,
+    machine_code: Output,
+    #[cfg(test)]
+    assembly: Output,
+}
+
+/// Size and bytes of one result of a program.
+struct Output {
+    size: unsafe extern "C" fn(Program, *mut usize) -> c_int,
+    bytes: unsafe extern "C" fn(Program, *mut c_char) -> c_int,
+}
+
+impl Output {
+    /// # Safety
+    /// `program` must be one that NVRTC made and did not destroy.
+    unsafe fn of(&self, program: Program) -> Option<Vec<u8>> {
+        let mut size = 0;
+        if unsafe { (self.size)(program, &mut size) } != 0 {
+            return None;
+        }
+        let mut bytes = vec![0u8; size];
+        (unsafe { (self.bytes)(program, bytes.as_mut_ptr().cast()) } == 0).then_some(bytes)
+    }
+}
+
+impl Compiler {
+    /// The compiler among the libraries that this process has loaded.
+    ///
+    /// # Errors
+    /// [`CudaError::Library`] for a libtorch without CUDA.
+    pub fn loaded() -> Result<Compiler, CudaError> {
+        let library = Library::this();
+        let output = |size: &CStr, bytes: &CStr| -> Result<Output, libloading::Error> {
+            // SAFETY: the types are those of nvrtc.h. The library is never unloaded.
+            unsafe {
+                Ok(Output {
+                    size: *library.get(size.to_bytes_with_nul())?,
+                    bytes: *library.get(bytes.to_bytes_with_nul())?,
+                })
+            }
+        };
+        // SAFETY: as above.
+        let load = || unsafe {
+            Ok(Compiler {
+                create: *library.get(b"nvrtcCreateProgram\0")?,
+                compile: *library.get(b"nvrtcCompileProgram\0")?,
+                destroy: *library.get(b"nvrtcDestroyProgram\0")?,
+                log: output(c"nvrtcGetProgramLogSize", c"nvrtcGetProgramLog")?,
+                machine_code: output(c"nvrtcGetCUBINSize", c"nvrtcGetCUBIN")?,
+                #[cfg(test)]
+                assembly: output(c"nvrtcGetPTXSize", c"nvrtcGetPTX")?,
+            })
+        };
+        load().map_err(|source| CudaError::Library { name: "NVRTC", source })
+    }
+
+    /// Machine code for `source` on an architecture such as `sm_90`.
+    ///
+    /// # Errors
+    /// [`CudaError::Compile`] with what the compiler says.
+    pub fn compile(&self, source: &str, architecture: &str) -> Result<Vec<u8>, CudaError> {
+        self.translate(source, architecture, &[], &self.machine_code).map(|(code, _)| code)
+    }
+
+    /// What `output` is of the program, and what the compiler said.
+    fn translate(
+        &self,
+        source: &str,
+        architecture: &str,
+        more: &[&str],
+        output: &Output,
+    ) -> Result<(Vec<u8>, String), CudaError> {
+        let failed = |reason: &str| CudaError::Compile { architecture: architecture.into(), reason: reason.into() };
+        let text = |text: &str| CString::new(text).map_err(|_| failed("a zero in the text"));
+        let source = text(source)?;
+        // Products and sums are fused where the text says so, as in the vector forms for CPUs.
+        let options = [&format!("--gpu-architecture={architecture}"), "--std=c++17", "--fmad=false"];
+        let options: Vec<CString> =
+            options.into_iter().chain(more.iter().copied()).map(text).collect::<Result<_, _>>()?;
+        let options: Vec<*const c_char> = options.iter().map(|option| option.as_ptr()).collect();
+        let none = std::ptr::null();
+        let mut program = std::ptr::null_mut();
+        // SAFETY: texts end in zero and outlive the calls; the program is destroyed once, after its last use.
+        unsafe {
+            if (self.create)(&mut program, source.as_ptr(), c"kernels.cu".as_ptr(), 0, none, none) != 0 {
+                return Err(failed("the program cannot be made"));
+            }
+            let status = (self.compile)(program, options.len() as c_int, options.as_ptr());
+            let log = self.log.of(program).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log).trim_end_matches('\0').to_owned();
+            let result = if status == 0 { output.of(program) } else { None };
+            (self.destroy)(&mut program);
+            let reason = || failed(log.lines().find(|line| line.contains("error")).unwrap_or("no reason given"));
+            Ok((result.ok_or_else(reason)?, log))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activation::{Activation, MaxPool, Relu, Sign, Spec, Window};
+
+    /// None, with a line that says so, for a libtorch without CUDA.
+    fn compiler() -> Option<Compiler> {
+        let compiler = Compiler::loaded();
+        if compiler.is_err() {
+            println!("skipped: this libtorch has no NVRTC");
+        }
+        compiler.ok()
+    }
+
+    fn designed(spec: &str) -> Activation {
+        Activation::design(&spec.parse::<Spec>().unwrap()).unwrap().unwrap()
+    }
+
+    fn occurrences(text: &str, part: &str) -> usize {
+        text.matches(part).count()
+    }
+
+    /// The assembly has as many fused operations as the polynomial asks for, calls nothing and keeps all in registers.
+    fn check(compiler: &Compiler, source: &str, fused: [usize; 2], name: &str) {
+        for (virtual_architecture, real_architecture) in [("compute_80", "sm_80"), ("compute_90", "sm_90")] {
+            let (assembly, _) = compiler.translate(source, virtual_architecture, &[], &compiler.assembly).unwrap();
+            let assembly = String::from_utf8(assembly).unwrap();
+            let found = ["fma.rn.f64", "fma.rn.f32"].map(|operation| occurrences(&assembly, operation));
+            assert_eq!(found, fused, "{name} on {virtual_architecture}");
+            assert_eq!(occurrences(&assembly, ".local"), 0, "{name} on {virtual_architecture}");
+            assert_eq!(occurrences(&assembly, "call"), 0, "{name} on {virtual_architecture}");
+            let verbose = ["--ptxas-options=-v"];
+            let (code, log) = compiler.translate(source, real_architecture, &verbose, &compiler.machine_code).unwrap();
+            assert!(code.starts_with(b"\x7fELF"));
+            let in_registers = "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads";
+            assert!(log.contains(in_registers), "{name} on {real_architecture}: {log}");
+        }
+    }
+
+    /// Of Horner's scheme on the coefficients of every stage.
+    fn additions(sign: &Sign) -> usize {
+        sign.stages().iter().map(|stage| stage.len() - 1).sum()
+    }
+
+    #[test]
+    fn the_kernels_compile_to_nothing_but_the_arithmetic_of_the_polynomials() {
+        let Some(compiler) = compiler() else { return };
+        for spec in ["paper:4", "paper:7", "paper:10", "paper:14"] {
+            let activation = designed(spec);
+            let Activation::Composition(sign) = &activation else { panic!("{spec}") };
+            let each = additions(sign) + 2;
+            for relu in [Relu::new(activation.clone(), 10.0), Relu::six(activation.clone(), 10.0)] {
+                check(&compiler, &relu.cuda_source::<f32>(), [4 * each, 0], spec);
+                check(&compiler, &relu.cuda_source::<f64>(), [4 * each, 0], spec);
+            }
+            for (kernel, matches) in [([2, 2], 3), ([3, 3], 8), ([5, 5], 24), ([1, 1], 0)] {
+                let window = Window { kernel, stride: [2; 2], padding: [0; 2], dilation: [1; 2], ceil_mode: false };
+                let Some(pool) = MaxPool::new(sign.clone(), 10.0, window, false) else { continue };
+                let name = format!("{spec} {kernel:?}");
+                check(&compiler, &pool.cuda_source::<f32>(), [matches * (additions(sign) + 1), 0], &name);
+            }
+        }
+        // Clenshaw's recurrence on 64 even coefficients, and c_0 + x·(c_1 + x·c_2).
+        check(&compiler, &Relu::new(designed("leastsq:127"), 1.0).cuda_source::<f32>(), [4 * 66, 0], "leastsq");
+        check(&compiler, &Relu::new(designed("aq"), 1.0).cuda_source::<f64>(), [4 * 3, 0], "aq");
+    }
+
+    #[test]
+    fn what_cannot_be_compiled_is_told_in_one_line() {
+        let Some(compiler) = compiler() else { return };
+        let error =
+            compiler.compile("extern \"C\" __global__ void relu() { nothing; }", "sm_90").unwrap_err().to_string();
+        assert!(error.contains("sm_90") && error.contains("nothing") && !error.contains('\n'), "{error}");
+        let error = compiler.compile("", "sm_10").unwrap_err().to_string();
+        assert!(error.contains("sm_10") && error.contains("architecture"), "{error}");
+    }
+}

@@ -1,0 +1,177 @@
+//! Sites on CUDA: the kernels of [`crate::activation`], compiled when a device first needs them, and what they counted.
+//!
+//! NVRTC and the driver are looked up at run time, so that one program serves every libtorch and machine. Where one of them
+//! is missing or fails, plain tensor operations compute the same, and a warning says so once.
+
+mod compiler;
+mod counters;
+mod driver;
+
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::sync::{LazyLock, Mutex, Once, OnceLock, PoisonError};
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::libtorch::current_stream;
+use super::site::{Computation, Sites};
+use crate::activation::{Addresses, Element, MaxPool, Planes, Relu};
+use compiler::Compiler;
+pub(super) use counters::Counters;
+use driver::{Driver, Function};
+
+/// Why the kernels cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CudaError {
+    #[error("{name} is not there: {source}")]
+    Library { name: &'static str, source: libloading::Error },
+    #[error("NVRTC cannot compile them for {architecture}: {reason}")]
+    Compile { architecture: String, reason: String },
+    #[error("{call} of the NVIDIA driver fails: {text} ({status})")]
+    Driver { call: &'static str, status: i32, text: String },
+}
+
+/// A type of values that a kernel can be compiled for.
+pub(super) trait Value: Element + tch::kind::Element {}
+
+impl Value for f32 {}
+impl Value for f64 {}
+
+/// What compiles and what launches.
+struct Cuda {
+    compiler: Compiler,
+    driver: Driver,
+}
+
+static CUDA: LazyLock<Result<Cuda, CudaError>> =
+    LazyLock::new(|| Ok(Cuda { compiler: Compiler::loaded()?, driver: Driver::loaded()? }));
+
+/// The kernel of one site, which is given values of one kind on one device.
+#[derive(Debug, Default)]
+pub(super) struct Kernel(OnceLock<(usize, Kind, Option<Function>)>);
+
+impl Kernel {
+    /// The kernel for values of `kind` on `device`; none where it cannot be used.
+    fn get(&self, device: usize, kind: Kind, name: &CStr, source: impl FnOnce() -> String) -> Option<Function> {
+        let make = || (device, kind, function(device, name, source()));
+        let &(for_device, for_kind, function) = self.0.get_or_init(make);
+        function.filter(|_| (for_device, for_kind) == (device, kind))
+    }
+
+    /// Compile what `computation` needs for f32 on `device`, before anybody waits for it.
+    pub fn prepare(&self, computation: &Computation, device: Device) {
+        let Device::Cuda(device) = device else { return };
+        match computation {
+            Computation::Relu(relu) => _ = self.relu::<f32>(relu, device),
+            Computation::MaxPool(pool) => _ = self.max_pool::<f32>(pool, device),
+            Computation::Exact | Computation::Observed => {}
+        }
+    }
+
+    fn relu<T: Value>(&self, relu: &Relu, device: usize) -> Option<Function> {
+        self.get(device, T::KIND, c"relu", || relu.cuda_source::<T>())
+    }
+
+    fn max_pool<T: Value>(&self, pool: &MaxPool, device: usize) -> Option<Function> {
+        self.get(device, T::KIND, c"max_pool", || pool.cuda_source::<T>())
+    }
+}
+
+/// Kernels by device and program; none where it failed.
+type Known = HashMap<(usize, String), Option<Function>>;
+
+/// The kernel `name` of the program `source` on a device, compiled once in this process; none, after a warning, where that
+/// fails.
+fn function(device: usize, name: &CStr, source: String) -> Option<Function> {
+    static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+    static WARNING: Once = Once::new();
+    let warn = |error: &CudaError| {
+        WARNING.call_once(|| {
+            eprintln!("warning: the kernels for CUDA cannot be used, and tensor operations take their place: {error}");
+        });
+    };
+    let cuda = CUDA.as_ref().inspect_err(|error| warn(error)).ok()?;
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let make = |source: &str| {
+        let code = cuda.compiler.compile(source, &cuda.driver.architecture(device)?)?;
+        cuda.driver.load(device, &code, name)
+    };
+    *known.entry((device, source)).or_insert_with_key(|(_, source)| make(source).inspect_err(|error| warn(error)).ok())
+}
+
+/// Queue `function` on the stream that libtorch uses on this thread.
+///
+/// # Safety
+/// As for [`Driver::launch`].
+unsafe fn launch<J: Copy>(device: usize, function: Function, grid: [u32; 2], job: J) -> Result<(), TchError> {
+    let failed = |reason: String| TchError::Torch(format!("a kernel for CUDA cannot be started: {reason}"));
+    let stream = current_stream(device as i8).map_err(|error| failed(error.what().to_owned()))?;
+    let Ok(cuda) = &*CUDA else { return Ok(()) };
+    unsafe { cuda.driver.launch(function, stream, grid, job) }.map_err(|error| failed(error.to_string()))
+}
+
+/// y ← the approximate ReLU of `x`, both dense, of one layout, and one image after the other; they may be the same. What is
+/// outside is counted for site `index`. False, and nothing done, where there is no kernel.
+///
+/// # Errors
+/// What libtorch and the driver report.
+pub(super) fn relu<T: Value>(
+    relu: &Relu,
+    x: &Tensor,
+    y: &Tensor,
+    sites: &Sites,
+    index: usize,
+) -> Result<bool, TchError> {
+    let Device::Cuda(device) = x.device() else { return Ok(false) };
+    let Some(function) = sites.entry(index).kernel.relu::<T>(relu, device) else { return Ok(false) };
+    let (images, values) = (images(x), x.numel() as i64);
+    if values > 0 {
+        let counters = sites.counters(index, images, x.device())?;
+        let at = Addresses { x: x.data_ptr() as u64, y: y.data_ptr() as u64, counters };
+        let (grid, job) = relu.cuda_job::<T>(at, images, values / images);
+        // SAFETY: the kernel is that of the job; libtorch frees the memory of tensors in the order of the stream.
+        unsafe { launch(device, function, grid, job)? };
+    }
+    Ok(true)
+}
+
+/// The approximate max-pool of `x`, of shape [N, C, H, W] and any strides, with the channels side by side if those of `x`
+/// are. What is outside is counted for site `index`. None where there is no kernel for it.
+///
+/// # Errors
+/// What libtorch and the driver report.
+pub(super) fn max_pool<T: Value>(
+    pool: &MaxPool,
+    x: &Tensor,
+    output: [i64; 2],
+    sites: &Sites,
+    index: usize,
+) -> Result<Option<Tensor>, TchError> {
+    let Device::Cuda(device) = x.device() else { return Ok(None) };
+    let (images, channels, height, width) = x.size4()?;
+    let strides = x.stride();
+    let strides = [strides[0], strides[1], strides[2], strides[3]];
+    let channels_last = channels > 1 && strides[1] == 1;
+    let [rows, columns] = output;
+    let empty = |shape: [i64; 4]| Tensor::f_empty(shape, (T::KIND, x.device()));
+    let y = match channels_last {
+        true => empty([images, rows, columns, channels])?.f_permute([0, 3, 1, 2])?,
+        false => empty([images, channels, rows, columns])?,
+    };
+    if y.numel() == 0 {
+        return Ok(Some(y));
+    }
+    let Some(function) = sites.entry(index).kernel.max_pool::<T>(pool, device) else { return Ok(None) };
+    let counters = sites.counters(index, images, x.device())?;
+    let at = Addresses { x: x.data_ptr() as u64, y: y.data_ptr() as u64, counters };
+    let planes = Planes { shape: [images, channels, height, width], strides, channels_last };
+    let Some((grid, job)) = pool.cuda_job::<T>(at, planes) else { return Ok(None) };
+    // SAFETY: as above.
+    unsafe { launch(device, function, grid, job)? };
+    Ok(Some(y))
+}
+
+/// Along the first axis, on which the batch is.
+fn images(x: &Tensor) -> i64 {
+    x.size().first().map_or(1, |&images| images.max(1))
+}
