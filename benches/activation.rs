@@ -1,7 +1,7 @@
 //! Time of the activation kernels, a value: `cargo bench`. Data stay in the second-level cache.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use polyact::activation::{Activation, MaxPool, Plane, Relu, Sign, Spec, Window};
+use polyact::activation::{Activation, Arithmetic, MaxPool, Plane, Relu, Sign, Spec, Window};
 use std::hint::black_box;
 
 const VALUES: usize = 16 * 1024;
@@ -23,7 +23,9 @@ fn relu(criterion: &mut Criterion) {
 
 /// A value is an output here.
 fn max_pool(criterion: &mut Criterion) {
-    let sign = Sign::design(&Spec::Paper { alpha: 14 }).expect("a published degree set").expect("no exact function");
+    let sign = Sign::design(&Spec::Paper { alpha: 14 }, Arithmetic::F64)
+        .expect("a published degree set")
+        .expect("no exact function");
     let mut group = criterion.benchmark_group("maxpool");
     for (kernel, padding, side, planes) in [(3, 1, 112, 4), (2, 0, 224, 1), (2, 0, 4, 512)] {
         let window =

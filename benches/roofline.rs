@@ -8,7 +8,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use polyact::activation::{Activation, Relu};
+use polyact::activation::{Activation, Arithmetic, Relu};
 
 /// f32 values that fit the second-level cache, and that do not fit any.
 const CACHED: usize = 16 * 1024;
@@ -66,7 +66,8 @@ fn max_pool() {
     use tch::{Device, Kind, Tensor};
 
     tch::set_num_threads(1);
-    let sign = Sign::design(&Spec::Paper { alpha: 14 }).expect("within reach").expect("no exact function");
+    let sign =
+        Sign::design(&Spec::Paper { alpha: 14 }, Arithmetic::F64).expect("within reach").expect("no exact function");
     println!("| max-pool, α = 14 | ns an output, kernel | channels last | tensor operations | ratio |");
     println!("|---|--:|--:|--:|--:|");
     for (kernel, padding, side, channels) in [(3, 1, 112, 64), (2, 0, 112, 64)] {

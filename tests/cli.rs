@@ -67,6 +67,45 @@ fn a_row_does_not_depend_on_batch_threads_or_repetition() {
     }
 }
 
+/// f32 on Chebyshev series has the accuracy of f64, holds degrees that f64 does not, and has a column that says so.
+#[test]
+fn activations_can_be_computed_in_f32() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("results.csv");
+    let eval = |model: &str, more: &[&str]| {
+        let model = weights(model);
+        let common = ["eval", "--model", text(&model), "--limit", "500", "--quiet"];
+        polyact(&[common.as_slice(), more].concat())
+    };
+    for model in ["resnet20-fashion.pt", "vgg-fashion.pt"] {
+        for more in [&["--arithmetic", "f32"][..], &[], &["--arithmetic", "f32", "--relu", "minimax:63,63"]] {
+            let output = eval(model, &[&["--relu-range", "16", "--out", text(&out)], more].concat());
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let shown = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(shown.contains(" in f32 on [-16,16]"), !more.is_empty(), "{shown}");
+        }
+    }
+    for rows in rows(&out).chunks(3) {
+        let arithmetic: Vec<String> = rows.iter().map(|row| column(row, "arithmetic")).collect();
+        assert_eq!(arithmetic, ["f32", "f64", "f32"]);
+        let number = |row: usize, name: &str| column(&rows[row], name).parse::<f64>().unwrap();
+        assert!(number(0, "agreement") >= 99.5 && number(2, "agreement") >= 99.0, "{rows:?}");
+        assert!((number(0, "top1") - number(1, "top1")).abs() <= 0.2, "{rows:?}");
+        let errors = [0, 1].map(|row| number(row, "max_logit_error"));
+        assert!((errors[0] / errors[1] - 1.0).abs() <= 0.1, "that of the approximation outweighs it: {errors:?}");
+    }
+    for (more, part) in [
+        (&["--relu", "square"][..], "`square` is computed in f64 only; leave --arithmetic f32 away"),
+        (&["--relu", "minimax:63,63,63,63@1e-7"], "f32 does not resolve what so small an epsilon asks for"),
+    ] {
+        let output = eval("vgg-fashion.pt", &[&["--arithmetic", "f32", "--relu-range", "16"], more].concat());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && stderr.contains(part) && stderr.lines().count() == 1, "{stderr}");
+    }
+    let output = eval("vgg-fashion.pt", &["--arithmetic", "f16"]);
+    assert!(output.status.code() == Some(2) && String::from_utf8_lossy(&output.stderr).contains("expected f64 or f32"));
+}
+
 /// Networks that were trained with ReLU do not survive most single polynomials, and a good fit of high degree keeps some.
 #[test]
 fn single_polynomials_stand_in_for_relu_and_not_for_max() {

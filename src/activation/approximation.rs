@@ -1,6 +1,6 @@
 //! What stands in for ReLU and max: the sign of a composition, or for ReLU a single polynomial as earlier work has it.
 
-use super::{Sign, Spec, SpecError};
+use super::{Arithmetic, Sign, Spec, SpecError};
 use crate::minimax::cost::Cost;
 use crate::minimax::{Approximation, DEFAULT_BITS, Domain, Function, Method, to_f64};
 
@@ -30,15 +30,24 @@ pub(super) enum Form {
 }
 
 impl Activation {
-    /// What `spec` puts in the place of ReLU or max; `None` for the exact function.
+    /// What `spec` puts in the place of ReLU or max, computed in f64; `None` for the exact function.
     ///
     /// # Errors
-    /// [`SpecError`] when a polynomial cannot be designed, or a file cannot be used.
+    /// As [`Activation::design_in`].
     pub fn design(spec: &Spec) -> Result<Option<Activation>, SpecError> {
+        Activation::design_in(spec, Arithmetic::F64)
+    }
+
+    /// The same, computed in `arithmetic`.
+    ///
+    /// # Errors
+    /// [`SpecError`] when a polynomial cannot be designed, a file cannot be used, or the arithmetic has no form of it.
+    pub fn design_in(spec: &Spec, arithmetic: Arithmetic) -> Result<Option<Activation>, SpecError> {
         let polynomial = match *spec {
             Spec::Exact | Spec::Paper { .. } | Spec::Minimax { .. } | Spec::File(_) => {
-                return Ok(Sign::design(spec)?.map(Activation::Composition));
+                return Ok(Sign::design(spec, arithmetic)?.map(Activation::Composition));
             }
+            _ if arithmetic == Arithmetic::F32 => return Err(SpecError::NoSingle(spec.to_string())),
             // The product of x with itself.
             Spec::Square => {
                 Polynomial { form: Form::Parabola([0.0, 0.0, 1.0]), cost: Cost { depth: 1, multiplications: 1 } }

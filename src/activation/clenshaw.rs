@@ -9,7 +9,7 @@
 use crate::minimax::{Composite, to_f64};
 
 /// A composition of odd Chebyshev series in f32.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Clenshaw {
     /// d_1, d_3, … of each stage on [−1, 1], in the order of application.
     stages: Vec<Vec<f32>>,
@@ -20,6 +20,19 @@ impl Clenshaw {
     pub fn of(composite: &Composite) -> Clenshaw {
         let single = |series: Vec<_>| series.iter().map(|d| to_f64(d) as f32).collect();
         Clenshaw { stages: composite.normalised_chebyshev().into_iter().map(single).collect() }
+    }
+
+    /// d_1, d_3, … of each stage.
+    pub(super) fn stages(&self) -> &[Vec<f32>] {
+        &self.stages
+    }
+
+    /// The series d_1, d_3, … of T_k(x/scale) of each stage, with the scales: each scale but the first divides the stage
+    /// before it.
+    pub(super) fn scaled(stages: &[(Vec<f64>, f64)]) -> Clenshaw {
+        let next = stages.iter().skip(1).map(|&(_, scale)| scale).chain([1.0]);
+        let divided = |((series, _), by): (&(Vec<f64>, f64), f64)| series.iter().map(|d| (d / by) as f32).collect();
+        Clenshaw { stages: stages.iter().zip(next).map(divided).collect() }
     }
 
     /// (x + x·p(x))/2, which stands in for ReLU where |x| ≤ 1.
@@ -34,7 +47,7 @@ impl Clenshaw {
             let u = 4.0 * t * t - 2.0;
             let (mut b, mut before) = (0.0, 0.0);
             for d in series.iter().rev() {
-                (b, before) = (d + u * b - before, b);
+                (b, before) = (u * b + (d - before), b);
             }
             t * (b - before)
         })

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Clenshaw;
 use crate::minimax::{Composite, DesignError, Real, Stage, check_degrees, decimal, exact_decimal, to_f64};
 
 /// The number of the JSON form; another one cannot be read.
@@ -156,6 +157,8 @@ pub(super) struct Parsed {
     pub degrees: Vec<u32>,
     /// c_1, c_3, …, c_degree of each stage, finite.
     pub stages: Vec<Vec<f64>>,
+    /// The same as Chebyshev series, where the text has them.
+    pub series: Option<Clenshaw>,
     /// The ReLU error on [−1, 1] that the text declares.
     pub relu_error: Option<f64>,
 }
@@ -222,7 +225,18 @@ pub(super) fn parse_json(text: &str) -> Result<Parsed, CoefficientsError> {
     check_degrees(&form.degrees)?;
     let relu_error = finite(&form.relu_error).ok_or(CoefficientsError::ReluError(form.relu_error))?;
     let stages: Result<Vec<Vec<f64>>, _> = form.stages.iter().zip(1..).map(|(stage, i)| monomial(stage, i)).collect();
-    Ok(Parsed { degrees: form.degrees, stages: stages?, relu_error: Some(relu_error) })
+    let series: Option<Vec<_>> = form.stages.iter().map(chebyshev).collect();
+    let series = series.map(|series| Clenshaw::scaled(&series));
+    Ok(Parsed { degrees: form.degrees, stages: stages?, series, relu_error: Some(relu_error) })
+}
+
+/// d_1, d_3, … of T_k(x/scale) and the scale; `None` if the terms are others, or no finite numbers.
+fn chebyshev(form: &StageForm) -> Option<(Vec<f64>, f64)> {
+    let scale = finite(&form.scale).filter(|&scale| scale > 0.0)?;
+    let orders = form.chebyshev.iter().map(|term| term.order);
+    let complete = orders.eq((1..=form.degree).step_by(2));
+    let numbers: Option<Vec<f64>> = form.chebyshev.iter().map(|term| finite(&term.decimal)).collect();
+    numbers.filter(|_| complete).map(|numbers| (numbers, scale))
 }
 
 /// The coefficients of stage number `stage`.
@@ -276,7 +290,7 @@ pub(super) fn parse_list(text: &str, degrees: &[u32]) -> Result<Parsed, Coeffici
         }
         stages.push(own.iter().skip(1).step_by(2).map(|&(number, _)| number).collect());
     }
-    Ok(Parsed { degrees: degrees.to_vec(), stages, relu_error: None })
+    Ok(Parsed { degrees: degrees.to_vec(), stages, series: None, relu_error: None })
 }
 
 fn finite(text: &str) -> Option<f64> {
@@ -311,6 +325,7 @@ mod tests {
             let read = parse_json(&json(&composite)).unwrap();
             assert_eq!(read.degrees, degrees);
             assert_eq!(read.stages, composite.coefficients(), "{degrees:?}");
+            assert_eq!(read.series, Some(Clenshaw::of(&composite)), "{degrees:?}");
             let read = parse_list(&plain_list(&composite), degrees).unwrap();
             assert_eq!(read.stages, composite.coefficients(), "{degrees:?}");
         }

@@ -6,10 +6,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::Sign;
 use super::accuracy::is_kept;
 use super::coefficients::{CoefficientsError, Parsed, parse_json, parse_list};
 use super::spec::{SpecError, parse_degrees};
+use super::{Arithmetic, Sign};
 use crate::digest;
 
 /// Larger files are refused: eight stages of degree 127 at the highest precision are below it.
@@ -38,13 +38,18 @@ pub enum FileError {
     #[error("{}: {source}", path.display())]
     Content { path: PathBuf, source: CoefficientsError },
     #[error(
-        "{}: its composition does not approximate sign: the ReLU error on [-1,1] is {measured:.3e} in f64, where p(x) = x \
+        "{}: its composition does not approximate sign: the ReLU error on [-1,1] is {measured:.3e} in {arithmetic}, where p(x) = x \
          has {MAX_RELU_ERROR}",
         path.display()
     )]
-    NoSign { path: PathBuf, measured: f64 },
-    #[error("{}: it declares the ReLU error {declared:.3e} on [-1,1], and in f64 it is {measured:.3e}", path.display())]
-    Declared { path: PathBuf, declared: f64, measured: f64 },
+    NoSign { path: PathBuf, measured: f64, arithmetic: Arithmetic },
+    #[error(
+        "{}: it has no Chebyshev series, which --arithmetic f32 needs; take the form of `polyact design --format json`",
+        path.display()
+    )]
+    NoSeries { path: PathBuf },
+    #[error("{}: it declares the ReLU error {declared:.3e} on [-1,1], and in {arithmetic} it is {measured:.3e}", path.display())]
+    Declared { path: PathBuf, declared: f64, measured: f64, arithmetic: Arithmetic },
 }
 
 impl FromStr for CoefficientFile {
@@ -88,20 +93,24 @@ impl CoefficientFile {
         Ok(CoefficientFile { path: path(), sha256: digest::of_text(&bytes), content })
     }
 
-    /// The sign in the file. Its bound is the ReLU error measured in f64.
+    /// The sign in the file, computed in `arithmetic`. Its bound is the ReLU error measured there.
     ///
     /// # Errors
-    /// [`FileError`]: it does not approximate sign, or not as the file says.
-    pub(super) fn sign(&self) -> Result<Sign, FileError> {
+    /// [`FileError`]: it does not approximate sign, or not as the file says, or has no form for the arithmetic.
+    pub(super) fn sign(&self, arithmetic: Arithmetic) -> Result<Sign, FileError> {
         let path = || self.path.clone();
-        let sign = Sign::measured(self.content.stages.clone(), &self.content.degrees);
+        let single = match arithmetic {
+            Arithmetic::F64 => None,
+            Arithmetic::F32 => Some(self.content.series.clone().ok_or_else(|| FileError::NoSeries { path: path() })?),
+        };
+        let sign = Sign::measured(self.content.stages.clone(), single, &self.content.degrees);
         let measured = sign.bound();
         if measured > MAX_RELU_ERROR {
-            return Err(FileError::NoSign { path: path(), measured });
+            return Err(FileError::NoSign { path: path(), measured, arithmetic });
         }
         match self.content.relu_error {
             Some(declared) if !is_kept(declared, measured) => {
-                Err(FileError::Declared { path: path(), declared, measured })
+                Err(FileError::Declared { path: path(), declared, measured, arithmetic })
             }
             _ => Ok(sign),
         }
@@ -111,7 +120,7 @@ impl CoefficientFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::activation::{Coefficients, Spec, plain_list};
+    use crate::activation::{Clenshaw, Coefficients, Spec, plain_list};
     use crate::minimax::{Composite, DEFAULT_BITS, Epsilon};
     use proptest::prelude::*;
 
@@ -124,7 +133,7 @@ mod tests {
     }
 
     fn designed(spec: &str) -> Result<Sign, SpecError> {
-        Sign::design(&spec.parse()?).map(Option::unwrap)
+        Sign::design(&spec.parse()?, Arithmetic::F64).map(Option::unwrap)
     }
 
     fn composite(degrees: &[u32]) -> Composite {
@@ -180,9 +189,30 @@ mod tests {
     }
 
     #[test]
+    fn f32_takes_the_series_of_the_json_form_and_refuses_lists() {
+        for degrees in [&[7, 15][..], &[63, 63]] {
+            let composite = composite(degrees);
+            let form = serde_json::to_string(&Coefficients::of(&composite)).unwrap();
+            let (_folder, path) = written("c.json", &form);
+            let spec = format!("file:{path}").parse::<Spec>().unwrap();
+            let sign = Sign::design(&spec, Arithmetic::F32).unwrap().unwrap();
+            assert_eq!(sign.single(), Some(&Clenshaw::of(&composite)));
+            assert!((sign.bound() / Sign::of(&composite).bound() - 1.0).abs() < 0.01);
+        }
+        let form = serde_json::to_string(&Coefficients::of(&composite(&[3]))).unwrap();
+        let (_folder, short) = written("c.json", &form.replace("\"order\":3", "\"order\":5"));
+        let (_folder, list) = written("c.txt", &plain_list(&composite(&[7, 7])));
+        for spec in [format!("file:{short}"), format!("file:{list}@7,7")] {
+            let error = Sign::design(&spec.parse().unwrap(), Arithmetic::F32).unwrap_err().to_string();
+            assert!(error.contains("no Chebyshev series, which --arithmetic f32 needs"), "{error}");
+        }
+    }
+
+    #[test]
     fn degrees_that_f64_does_not_hold_are_refused() {
         let error = designed("minimax:63,63").unwrap_err().to_string();
         assert!(error.contains("minimax:63,63") && error.contains("choose lower degrees"), "{error}");
+        assert!(error.contains("--arithmetic f32"), "{error}");
     }
 
     #[test]

@@ -1,15 +1,14 @@
-//! Vectors of f64 for the kernels: AVX-512, AVX2, and a portable form, chosen at run time.
+//! Vectors of f64 for the kernels, and in `single` of f32: AVX-512, AVX2, and a portable form, chosen at run time.
 //!
 //! All forms do the same operations in the same order on each value; the vector forms fuse multiply and add, the
 //! portable one rounds in between, so results of the two differ in the last bits of f64.
 
-/// A number that a kernel reads and writes; it computes in f64.
+/// A number that a kernel reads and writes.
 #[allow(private_bounds)]
 pub trait Element: Vectorised + Copy + Default + Send + Sync + 'static {
     fn to_f64(self) -> f64;
     fn from_f64(x: f64) -> Self;
     /// The largest number of this type that is not above `bound`, which is finite.
-    #[cfg(feature = "libtorch")]
     fn at_most(bound: f64) -> Self;
     /// The type in C++.
     #[cfg(feature = "libtorch")]
@@ -36,7 +35,6 @@ impl Element for f32 {
         x as f32
     }
 
-    #[cfg(feature = "libtorch")]
     fn at_most(bound: f64) -> f32 {
         let nearest = bound as f32;
         if f64::from(nearest) > bound { nearest.next_down() } else { nearest }
@@ -57,7 +55,6 @@ impl Element for f64 {
         x
     }
 
-    #[cfg(feature = "libtorch")]
     fn at_most(bound: f64) -> f64 {
         bound
     }
@@ -90,7 +87,7 @@ impl Vectorised for f64 {
     }
 }
 
-/// One vector register of f64.
+/// One vector register, of f64; in `single` of f32, where f64 is rounded.
 ///
 /// # Safety
 /// The methods of the vector forms may be called only where the processor has the instructions; see [`Isa`].
@@ -220,7 +217,7 @@ unsafe impl Lanes for Portable {
 macro_rules! x86_lanes {
     ($name:ident, $register:ty, $width:expr, $load_single:ident, $store_single:ident, $any_outside:ident, $splat:ident, $load:ident, $store:ident, $mul:ident, $add:ident, $sub:ident, $fma:ident) => {
         #[derive(Clone, Copy)]
-        pub(in super::super) struct $name($register);
+        pub(in crate::activation) struct $name($register);
 
         // SAFETY: called only behind the matching `Isa`.
         unsafe impl Lanes for $name {
@@ -278,6 +275,9 @@ macro_rules! x86_lanes {
         }
     };
 }
+
+// After the macro, which it uses too.
+mod single;
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {

@@ -4,10 +4,12 @@
 //! m(a,b) = ((a+b) + (a−b)·p(a−b))/2 over inputs scaled into [0, 1] (Lee et al., arXiv 2105.10879, sections 3 and 4).
 //! p is the composition of [`crate::minimax`]. In the place of ReLU a single polynomial can stand as well, as in work before
 //! compositions. Nothing is clipped: outside the range the polynomials are evaluated as
-//! they would be under encryption, and the inputs there are counted.
+//! they would be under encryption, and the inputs there are counted. Compositions are computed in f64, or in f32 on Chebyshev
+//! series ([`Arithmetic`]); docs/arithmetic.md compares them.
 
 mod accuracy;
 mod approximation;
+mod arithmetic;
 mod clenshaw;
 mod coefficients;
 #[cfg(feature = "libtorch")]
@@ -24,6 +26,7 @@ mod tensor;
 
 pub use accuracy::{relu_error_f32, relu_error_f64};
 pub use approximation::{Activation, Polynomial};
+pub use arithmetic::Arithmetic;
 pub use clenshaw::Clenshaw;
 pub use coefficients::{Coefficients, CoefficientsError, plain_list};
 #[cfg(feature = "libtorch")]
@@ -35,6 +38,6 @@ pub use relu::Relu;
 pub use sign::Sign;
 pub use spec::{RangeError, Spec, SpecError, check_range, parse_degrees, parse_epsilon};
 
-/// Told of every block of inputs of which at least one is outside the range or not a number: the position of its first
-/// value, and its values.
+/// Told of every block of inputs of which at least one is outside the range or not a number, or in f32 so near its end that
+/// rounding may hide it: the position of its first value, and its values.
 pub type Report<'a, T> = &'a mut dyn FnMut(usize, &[T]);

@@ -1,7 +1,7 @@
-//! The ReLU and ReLU6 kernels: one pass over the values, computed in f64, counted where they leave the range.
+//! The ReLU and ReLU6 kernels: one pass over the values, computed in f64 or f32, counted where they leave the range.
 
 use super::approximation::Form;
-use super::kernel::{load, series, sign, store};
+use super::kernel::{Clenshaw, Horner, Stages, load, series, store};
 use super::lanes::{Element, Isa, Lanes, MAX_BLOCK, Pass};
 use super::{Activation, Polynomial, Report};
 
@@ -14,6 +14,8 @@ const SIX: f64 = 6.0;
 pub struct Relu {
     approximation: Activation,
     range: f64,
+    /// Below which |x| is in range, whatever its rounding.
+    surely_inside: f64,
     six: bool,
     isa: Isa,
 }
@@ -21,7 +23,11 @@ pub struct Relu {
 impl Relu {
     /// ReLU for inputs in [−`range`, `range`]; `range` is positive and finite.
     pub fn new(approximation: Activation, range: f64) -> Relu {
-        Relu { approximation, range, six: false, isa: Isa::detect() }
+        let surely_inside = match &approximation {
+            Activation::Composition(sign) => sign.surely_inside(range),
+            Activation::Polynomial(_) => range,
+        };
+        Relu { approximation, range, surely_inside, six: false, isa: Isa::detect() }
     }
 
     /// ReLU6 for inputs in [−`range`, `range`].
@@ -53,9 +59,13 @@ impl Relu {
     pub unsafe fn run<T: Element>(&self, x: *const T, y: *mut T, count: usize, report: Report<T>) {
         let relu = self;
         match &self.approximation {
-            Activation::Composition(sign) => {
-                self.isa.run(ReluPass { relu, term: Composition(sign.stages()), x, y, count, report });
-            }
+            Activation::Composition(sign) => match sign.single() {
+                None => self.isa.run(ReluPass { relu, term: Composition(Horner(sign.stages())), x, y, count, report }),
+                Some(single) => {
+                    let term = Composition(Clenshaw(single.stages()));
+                    self.isa.run_single(ReluPass { relu, term, x, y, count, report });
+                }
+            },
             Activation::Polynomial(Polynomial { form: Form::Parabola(c), .. }) => {
                 self.isa.run(ReluPass { relu, term: Parabola(c), x, y, count, report });
             }
@@ -122,7 +132,7 @@ unsafe fn relu_block<T: Element, V: Lanes, const K: usize>(
 ) {
     unsafe {
         let x = load::<T, V, K>(x);
-        let range = V::splat(relu.range);
+        let range = V::splat(relu.surely_inside);
         let mut any_outside = false;
         for x in x {
             any_outside |= x.any_outside(range);
@@ -146,9 +156,9 @@ unsafe fn relu_block<T: Element, V: Lanes, const K: usize>(
 }
 
 /// h + h·p(2h/range) with h = x/2 and p the composition of these stages.
-struct Composition<'a>(&'a [Vec<f64>]);
+struct Composition<S>(S);
 
-impl Term for Composition<'_> {
+impl<S: Stages> Term for Composition<S> {
     #[inline(always)]
     unsafe fn of<V: Lanes, const K: usize>(&self, x: &[V; K], range: f64) -> [V; K] {
         unsafe {
@@ -159,7 +169,7 @@ impl Term for Composition<'_> {
                 h[k] = x[k].mul(half);
                 p[k] = h[k].mul(double);
             }
-            sign::<V, K>(self.0, &mut p);
+            self.0.sign(&mut p);
             for k in 0..K {
                 p[k] = h[k].mul_add(p[k], h[k]);
             }
@@ -212,7 +222,7 @@ impl Term for EvenSeries<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::activation::Spec;
+    use crate::activation::{Arithmetic, Spec};
     use crate::minimax::{Approximation, DEFAULT_BITS, Domain, Function, Method, Real, to_f64};
 
     fn designed(spec: &str) -> Activation {
@@ -244,6 +254,50 @@ mod tests {
                     assert_eq!(outside, 0);
                 }
             }
+        }
+    }
+
+    /// Clenshaw's recurrence value by value, with products and sums fused where the instructions fuse them.
+    #[test]
+    fn every_bit_in_f32_is_that_of_the_recurrence_value_by_value_on_every_instruction_set() {
+        let x: Vec<f32> = (-20_000..=20_000).map(|i| i as f32 / 20_000.0).chain([1e-30, -1e-9]).collect();
+        for spec in ["paper:4", "paper:10", "paper:14", "minimax:63,63"] {
+            let activation = Activation::design_in(&spec.parse().unwrap(), Arithmetic::F32).unwrap().unwrap();
+            let Activation::Composition(sign) = &activation else { panic!("{spec}") };
+            let single = sign.single().unwrap();
+            let fused = |x: f32| {
+                let sign = single.stages().iter().fold(x, |t, series| {
+                    let u = (t * 4.0).mul_add(t, -2.0);
+                    let (next, after) = series.iter().rev().fold((0.0, 0.0), |(next, after), d| {
+                        let value: f32 = u.mul_add(next, d - after);
+                        (value, next)
+                    });
+                    t * (next - after)
+                });
+                (0.5 * x).mul_add(sign, 0.5 * x)
+            };
+            for isa in Isa::present() {
+                let relu = Relu { isa, ..Relu::new(activation.clone(), 1.0) };
+                let (y, outside) = run(&relu, &x);
+                assert_eq!(outside, 0);
+                for (x, y) in x.iter().zip(&y) {
+                    let expected = if isa == Isa::Portable { single.relu(*x) } else { fused(*x) };
+                    assert_eq!(y.to_bits(), expected.to_bits(), "{isa:?} {spec} at {x}: {y} {expected}");
+                }
+                // f64 is rounded to f32 on the way in.
+                let wide: Vec<f64> = x.iter().map(|&x| x.into()).collect();
+                assert!(run(&relu, &wide).0.iter().zip(&y).all(|(wide, y)| *wide == f64::from(*y)));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_outside_by_less_than_f32_resolves_is_counted() {
+        let activation = Activation::design_in(&"paper:7".parse().unwrap(), Arithmetic::F32).unwrap().unwrap();
+        for isa in Isa::present() {
+            let relu = Relu { isa, ..Relu::new(activation.clone(), 7.3) };
+            assert_eq!(run(&relu, &[7.3f64, 7.3 + 1e-12, -7.3 - 1e-12, 0.0, f64::NAN]).1, 3, "{isa:?}");
+            assert_eq!(run(&relu, &[7.3f32, 7.3f32.next_down(), 7.2, f32::INFINITY]).1, 2, "{isa:?}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::Arithmetic;
 use super::file::{CoefficientFile, FileError};
 use crate::minimax::{
     ALPHAS, ApproximationError, DesignError, DomainError, Epsilon, MAX_DEGREE, check_degrees, paper_set,
@@ -52,10 +53,16 @@ pub enum SpecError {
     #[error(transparent)]
     Domain(#[from] DomainError),
     #[error(
-        "`{spec}`: in f64 its ReLU error on [-1,1] is {measured:.3e} and not {designed:.3e}: the coefficients of high \
-         degrees cancel; choose lower degrees and more stages"
+        "`{spec}`: in {arithmetic} its ReLU error on [-1,1] is {measured:.3e} and not {designed:.3e}: {}",
+        match arithmetic {
+            Arithmetic::F64 =>
+                "the coefficients of high degrees cancel; choose lower degrees and more stages, or --arithmetic f32",
+            Arithmetic::F32 => "f32 does not resolve what so small an epsilon asks for; choose a larger one, or --arithmetic f64",
+        }
     )]
-    Arithmetic { spec: String, designed: f64, measured: f64 },
+    Arithmetic { spec: String, arithmetic: Arithmetic, designed: f64, measured: f64 },
+    #[error("`{0}` is computed in f64 only; leave --arithmetic f32 away, or take a composition such as paper:14")]
+    NoSingle(String),
     #[error(transparent)]
     File(#[from] FileError),
 }

@@ -3,11 +3,19 @@
 use tch::{Kind, TchError, Tensor};
 
 use super::approximation::{Form, Polynomial};
-use super::{Activation, MaxPool, Relu, Sign};
+use super::{Activation, Clenshaw, MaxPool, Relu, Sign};
 
 impl Sign {
-    /// p(y), elementwise; `y` is f64.
+    /// The kind of numbers that it is computed in.
+    fn kind(&self) -> Kind {
+        if self.single().is_some() { Kind::Float } else { Kind::Double }
+    }
+
+    /// p(y), elementwise; `y` is of its kind.
     fn of_tensor(&self, y: Tensor) -> Result<Tensor, TchError> {
+        if let Some(single) = self.single() {
+            return single.of_tensor(y);
+        }
         self.stages().iter().try_fold(y, |y, stage| {
             let u = y.f_square()?;
             let mut sum = y.f_zeros_like()?;
@@ -26,8 +34,31 @@ impl Sign {
     }
 }
 
+impl Clenshaw {
+    /// p(y), elementwise; `y` is f32.
+    fn of_tensor(&self, y: Tensor) -> Result<Tensor, TchError> {
+        self.stages().iter().try_fold(y, |y, stage| {
+            let u = y.f_square()?.f_mul_scalar(4.0)?.f_sub_scalar(2.0)?;
+            let (mut next, mut after) = (y.f_zeros_like()?, y.f_zeros_like()?);
+            for &coefficient in stage.iter().rev() {
+                let value = u.f_mul(&next)?.f_sub(&after)?.f_add_scalar(f64::from(coefficient))?;
+                (next, after) = (value, next);
+            }
+            y.f_mul(&next.f_sub(&after)?)
+        })
+    }
+}
+
 impl Activation {
-    /// The approximate ReLU of x in [−range, range], elementwise; `x` is f64.
+    /// The kind of numbers that it is computed in.
+    fn kind(&self) -> Kind {
+        match self {
+            Activation::Composition(sign) => sign.kind(),
+            Activation::Polynomial(_) => Kind::Double,
+        }
+    }
+
+    /// The approximate ReLU of x in [−range, range], elementwise; `x` is of its kind.
     fn of_tensor(&self, x: &Tensor, range: f64) -> Result<Tensor, TchError> {
         match self {
             Activation::Composition(sign) => {
@@ -67,7 +98,7 @@ impl Relu {
     /// # Errors
     /// What libtorch reports, such as too little memory.
     pub fn of_tensor(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let wide = x.f_to_kind(Kind::Double)?;
+        let wide = x.f_to_kind(self.approximation().kind())?;
         let mut terms = Vec::new();
         for (shift, range) in self.terms() {
             terms.push(self.approximation().of_tensor(&wide.f_sub_scalar(shift)?, range)?);
@@ -94,7 +125,7 @@ impl MaxPool {
             (reach - input - window.padding[axis] as i64).max(0)
         };
         let [top, left] = window.padding.map(|padding| padding as i64);
-        let padded = x.f_to_kind(Kind::Double)?.f_pad(
+        let padded = x.f_to_kind(self.sign().kind())?.f_pad(
             [left, after(1, width), top, after(0, height)],
             "constant",
             self.padding_value(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::Failure;
-use crate::activation::Spec;
+use crate::activation::{Arithmetic, Spec};
 use crate::evaluation::{Configuration, Plan, Ranges, RangesError};
 
 /// One configuration.
@@ -27,6 +27,9 @@ pub(super) struct ConfigurationOptions {
     /// Activations and ranges of single sites, which count over all others: a TOML file
     #[arg(long, value_name = "plan.toml")]
     pub plan: Option<PathBuf>,
+    /// What activations are computed in: f64 on monomials, or f32 on Chebyshev series (compositions only)
+    #[arg(long, value_name = "f64|f32", default_value_t)]
+    pub arithmetic: Arithmetic,
     /// What to do when an input leaves its range
     #[arg(long, value_enum, default_value_t = OnOverflow::Count)]
     pub on_overflow: OnOverflow,
@@ -56,6 +59,7 @@ impl ConfigurationOptions {
             relu_range: ranges("--relu-range", &self.relu_range)?,
             maxpool_range: ranges("--maxpool-range", &self.maxpool_range)?,
             plan: self.plan.as_deref().map(plan).transpose()?,
+            arithmetic: self.arithmetic,
             clip: self.on_overflow == OnOverflow::Clip,
         })
     }

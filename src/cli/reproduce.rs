@@ -7,7 +7,7 @@ use clap::Args;
 use super::eval::{OutputOptions, compare};
 use super::options::{DeviceOptions, ModelOptions, PreparationOptions, ReadingOptions, Side};
 use super::{Failure, print};
-use crate::activation::Spec;
+use crate::activation::{Arithmetic, Spec};
 use crate::evaluation::{Configuration, Ranges};
 use crate::report::{Align, Row, table};
 
@@ -21,6 +21,9 @@ pub struct Arguments {
     /// A published network, looked for as weights/NAME.pt, or the path of its archive
     #[arg(long, value_name = "NAME|M.pt", default_value = "resnet152")]
     model: PathBuf,
+    /// What activations are computed in: f64 on monomials, or f32 on Chebyshev series
+    #[arg(long, value_name = "f64|f32", default_value_t)]
+    arithmetic: Arithmetic,
     #[command(flatten)]
     device: DeviceOptions,
     #[command(flatten)]
@@ -68,6 +71,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         relu_range: Some(Ranges::One(published.relu_range)),
         maxpool_range: Some(Ranges::One(published.maxpool_range)),
         plan: None,
+        arithmetic: arguments.arithmetic,
         clip: false,
     };
     let preparation = PreparationOptions {

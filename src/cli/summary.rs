@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::activation::Arithmetic;
 use crate::dataset::{Dataset, Interpolation, Preparation};
 use crate::evaluation::{Configuration, Evaluation, SiteOverflow, Substitution, Tally, dataset_sha256};
 use crate::model::Site;
@@ -74,6 +75,7 @@ impl Summary<'_> {
             plan: configuration.plan.as_ref().map(ToString::to_string),
             on_overflow: if configuration.clip { "clip" } else { "count" }.to_owned(),
             sweep: None,
+            arithmetic: configuration.arithmetic.to_string(),
         }
     }
 
@@ -134,8 +136,9 @@ impl Summary<'_> {
                 true => format!("on [-{most},{most}]"),
                 false => format!("with ranges from {least} to {most}"),
             };
+            let single = if self.configuration.arithmetic == Arithmetic::F32 { " in f32" } else { "" };
             text += &format!(
-                "{count} {kind} as {spec} {on}, depth {}, {} multiplications each\n",
+                "{count} {kind} as {spec}{single} {on}, depth {}, {} multiplications each\n",
                 cost.depth, cost.multiplications
             );
         }

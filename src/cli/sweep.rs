@@ -108,6 +108,7 @@ impl<'a> Sweep<'a> {
             relu_range: all("--relu-range", &grid.relu_range)?,
             maxpool_range: all("--maxpool-range", &grid.maxpool_range)?,
             plan: grid.plan.iter().map(|path| plan(path)).collect::<Result<_, _>>()?,
+            arithmetic: grid.arithmetic.clone(),
             clip: grid.on_overflow == OnOverflow::Clip,
         };
         let configurations = axes.configurations();
@@ -307,6 +308,7 @@ impl<'a> Sweep<'a> {
             ("relu range", Align::Left),
             ("maxpool range", Align::Left),
             ("plan", Align::Left),
+            ("arithmetic", Align::Left),
             ("overflow", Align::Left),
             ("seconds", Align::Right),
         ];
@@ -320,8 +322,8 @@ impl<'a> Sweep<'a> {
     }
 }
 
-/// A configuration in words: ReLU, max-pool, their ranges, plan, what happens to overflow.
-fn described(configuration: &Configuration) -> [String; 6] {
+/// A configuration in words: ReLU, max-pool, their ranges, plan, arithmetic, what happens to overflow.
+fn described(configuration: &Configuration) -> [String; 7] {
     let optional = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     [
         configuration.relu.to_string(),
@@ -329,6 +331,7 @@ fn described(configuration: &Configuration) -> [String; 6] {
         optional(configuration.relu_range.as_ref().map(ToString::to_string)),
         optional(configuration.maxpool_ranges().map(ToString::to_string)),
         optional(configuration.plan.as_ref().map(ToString::to_string)),
+        configuration.arithmetic.to_string(),
         if configuration.clip { "clip" } else { "count" }.to_owned(),
     ]
 }

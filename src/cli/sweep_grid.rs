@@ -8,7 +8,7 @@ use clap::{Args, Parser};
 use super::Failure;
 use super::configuration::OnOverflow;
 use super::options::{PreparationOptions, ReadingOptions};
-use crate::activation::Spec;
+use crate::activation::{Arithmetic, Spec};
 use crate::dataset::BUNDLED;
 
 /// What decides the rows.
@@ -35,6 +35,9 @@ pub(super) struct GridOptions {
     /// Activations and ranges of single sites, which count over all others: TOML files
     #[arg(long, value_name = "plan.toml", num_args = 1..)]
     pub plan: Vec<PathBuf>,
+    /// What activations are computed in: f64 on monomials, or f32 on Chebyshev series (compositions only), or each in turn
+    #[arg(long, value_name = "f64|f32", num_args = 1.., default_value = "f64")]
+    pub arithmetic: Vec<Arithmetic>,
     /// What to do when an input leaves its range
     #[arg(long, value_enum, default_value_t = OnOverflow::Count)]
     pub on_overflow: OnOverflow,
@@ -45,7 +48,7 @@ pub(super) struct GridOptions {
 }
 
 /// The flags of [`GridOptions`], which a file says instead.
-pub(super) const GRID: [&str; 23] = [
+pub(super) const GRID: [&str; 24] = [
     "model",
     "dataset",
     "relu",
@@ -53,6 +56,7 @@ pub(super) const GRID: [&str; 23] = [
     "relu_range",
     "maxpool_range",
     "plan",
+    "arithmetic",
     "on_overflow",
     "layout",
     "labels",

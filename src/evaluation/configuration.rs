@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::plan::{Plan, PlanError, Said};
 use super::ranges::{Ranges, RangesError};
-use crate::activation::{Activation, Spec, SpecError};
+use crate::activation::{Activation, Arithmetic, Spec, SpecError};
 use crate::minimax::cost::Cost;
 use crate::model::{Model, ModelError, Site, SiteError, Sites};
 
@@ -20,6 +20,8 @@ pub struct Configuration {
     pub maxpool_range: Option<Ranges>,
     /// Counts over all of the above, site by site.
     pub plan: Option<Plan>,
+    /// What all activations are computed in.
+    pub arithmetic: Arithmetic,
     /// Whether inputs beyond a range are moved to its end after they were counted.
     pub clip: bool,
 }
@@ -47,17 +49,17 @@ pub enum ConfigurationError {
 /// Designs made once, however many configurations use them.
 #[derive(Debug, Default)]
 pub struct Designs {
-    of_spec: HashMap<String, Option<Activation>>,
+    known: HashMap<(String, Arithmetic), Option<Activation>>,
 }
 
 impl Designs {
-    fn get(&mut self, spec: &Spec) -> Result<Option<Activation>, SpecError> {
-        let name = spec.to_string();
-        if let Some(known) = self.of_spec.get(&name) {
+    fn get(&mut self, spec: &Spec, arithmetic: Arithmetic) -> Result<Option<Activation>, SpecError> {
+        let key = (spec.to_string(), arithmetic);
+        if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
         }
-        let designed = Activation::design(spec)?;
-        self.of_spec.insert(name, designed.clone());
+        let designed = Activation::design_in(spec, arithmetic)?;
+        self.known.insert(key, designed.clone());
         Ok(designed)
     }
 }
@@ -97,7 +99,7 @@ impl Configuration {
             let pool = site.kind.is_pool();
             let general = if pool { self.maxpool_spec() } else { &self.relu };
             let spec = activation.unwrap_or_else(|| general.clone());
-            let approximation = match designs.get(&spec)? {
+            let approximation = match designs.get(&spec, self.arithmetic)? {
                 None => None,
                 Some(activation) => {
                     site.check(&activation)?;

@@ -1,7 +1,7 @@
 //! The grid of a sweep: every model with every combination of activations and ranges, and with every plan.
 
 use super::{Configuration, Plan, Ranges};
-use crate::activation::Spec;
+use crate::activation::{Arithmetic, Spec};
 use crate::digest;
 
 /// What a sweep varies beside the models. The first of each list is the outermost.
@@ -16,6 +16,7 @@ pub struct Axes {
     pub maxpool_range: Vec<Ranges>,
     /// Empty: no plan.
     pub plan: Vec<Plan>,
+    pub arithmetic: Vec<Arithmetic>,
     pub clip: bool,
 }
 
@@ -28,16 +29,19 @@ impl Axes {
                 for relu_range in optional(&self.relu_range) {
                     for maxpool_range in optional(&self.maxpool_range) {
                         for plan in optional(&self.plan) {
-                            let configuration = Configuration {
-                                relu: relu.clone(),
-                                maxpool: maxpool.clone(),
-                                relu_range: relu_range.clone(),
-                                maxpool_range: maxpool_range.clone(),
-                                plan,
-                                clip: self.clip,
-                            };
-                            if !all.contains(&configuration) {
-                                all.push(configuration);
+                            for &arithmetic in &self.arithmetic {
+                                let configuration = Configuration {
+                                    relu: relu.clone(),
+                                    maxpool: maxpool.clone(),
+                                    relu_range: relu_range.clone(),
+                                    maxpool_range: maxpool_range.clone(),
+                                    plan: plan.clone(),
+                                    arithmetic,
+                                    clip: self.clip,
+                                };
+                                if !all.contains(&configuration) {
+                                    all.push(configuration);
+                                }
                             }
                         }
                     }
@@ -98,6 +102,7 @@ mod tests {
             relu_range: vec![Ranges::One(8.0), Ranges::One(16.0), Ranges::One(32.0)],
             maxpool_range: vec![],
             plan: vec![],
+            arithmetic: vec![Arithmetic::F64],
             clip: false,
         };
         let all = axes.configurations();

@@ -119,8 +119,10 @@ impl Comparison {
             };
             key(a) == key(b)
         });
+        // Files of older versions have no such column: all was f64.
+        let single = Some(file.field(row, "arithmetic")).filter(|&name| name == "f32").unwrap_or_default();
         let line = Line {
-            activation: joined([both(&relu, &maxpool), labelled("plan ", &plan)]),
+            activation: joined([both(&relu, &maxpool), labelled("plan ", &plan), labelled("in ", single)]),
             degrees: [&relu, &maxpool].into_iter().find_map(|spec| degrees(spec)).unwrap_or_default(),
             depth: file.value(row, "depth")?,
             mults: file.value(row, "mults")?,

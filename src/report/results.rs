@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 /// The columns, in order.
-pub const COLUMNS: [&str; 34] = [
+pub const COLUMNS: [&str; 35] = [
     "model",
     "dataset",
     "images",
@@ -43,6 +43,7 @@ pub const COLUMNS: [&str; 34] = [
     "plan",
     "on_overflow",
     "sweep",
+    "arithmetic",
 ];
 
 /// One run. Percent have three decimals; `None` is an empty field, where a column does not apply.
@@ -104,6 +105,8 @@ pub struct Row {
     pub on_overflow: String,
     /// Of a sweep's row: the grid's digest, and which of its rows this is, from 1, `1a2b3c4d:3/24`.
     pub sweep: Option<String>,
+    /// What activations were computed in: `f64` or `f32`.
+    pub arithmetic: String,
 }
 
 fn percent<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {

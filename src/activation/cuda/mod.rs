@@ -161,7 +161,10 @@ impl MaxPool {
 }
 
 fn of_sign(sign: &Sign) -> String {
-    array("double", sign.stages().iter().map(Vec::as_slice))
+    match sign.single() {
+        None => array("double", sign.stages().iter().map(Vec::as_slice)),
+        Some(single) => array("float", single.stages().iter().map(Vec::as_slice)),
+    }
 }
 
 /// The coefficients of stages as constants of C++. The shortest decimal that reads back to the same number is exact.

@@ -7,7 +7,7 @@ use std::ffi::c_void;
 use std::process::Command;
 
 use super::*;
-use crate::activation::{Plane, Spec, Window};
+use crate::activation::{Arithmetic, Plane, Spec, Window};
 
 /// What of CUDA the text needs.
 const BEFORE: &str = r"
@@ -146,19 +146,26 @@ fn check_relu<T: Element>(relu: &Relu, deviation: f64, name: &str) {
     assert!(difference(&y, &expected) <= relu.range() * deviation + rounding::<T>(largest), "{name} in place");
 }
 
-/// Horner's scheme in f64: docs/arithmetic.md has the deviation of each form from the composition, and two forms may differ
-/// by twice as much.
-const DEVIATION: [(&str, f64); 4] =
-    [("paper:4", 4e-15), ("paper:7", 1.4e-14), ("paper:10", 6e-14), ("paper:14", 1.2e-8)];
+/// docs/arithmetic.md has the deviation of each from the composition in arbitrary precision, fused or not: two of them may
+/// differ by twice as much.
+const DEVIATION: [(&str, Arithmetic, f64); 6] = [
+    ("paper:4", Arithmetic::F64, 4e-15),
+    ("paper:7", Arithmetic::F64, 1.4e-14),
+    ("paper:10", Arithmetic::F64, 6e-14),
+    ("paper:14", Arithmetic::F64, 1.2e-8),
+    ("paper:10", Arithmetic::F32, 6e-7),
+    ("paper:14", Arithmetic::F32, 8e-7),
+];
 
 #[test]
 fn relu_is_that_of_the_cpu() {
-    for (spec, deviation) in DEVIATION {
+    for (spec, arithmetic, deviation) in DEVIATION {
+        let activation = Activation::design_in(&spec.parse().unwrap(), arithmetic).unwrap().unwrap();
         for range in [1.0, 7.3] {
-            let relu = Relu::new(designed(spec), range);
+            let relu = Relu::new(activation.clone(), range);
             check_relu::<f32>(&relu, deviation, spec);
             check_relu::<f64>(&relu, deviation, spec);
-            let six = Relu::six(designed(spec), range);
+            let six = Relu::six(activation.clone(), range);
             // Of two ReLUs, the second with the range B + 6.
             check_relu::<f32>(&six, (2.0 + 6.0 / range) * deviation, spec);
             check_relu::<f64>(&six, (2.0 + 6.0 / range) * deviation, spec);
@@ -252,8 +259,8 @@ fn square(kernel: usize, stride: usize, padding: usize, dilation: usize, ceil_mo
 
 #[test]
 fn max_pools_are_those_of_the_cpu() {
-    for (spec, deviation) in DEVIATION {
-        let Activation::Composition(sign) = designed(spec) else { panic!("{spec}") };
+    for (spec, arithmetic, deviation) in DEVIATION {
+        let sign = Sign::design(&spec.parse().unwrap(), arithmetic).unwrap().unwrap();
         for window in [square(3, 2, 1, 1, false), square(2, 2, 0, 1, false)] {
             let pool = MaxPool::new(sign.clone(), 7.3, window, false).unwrap();
             // Of differences in [−1, 1], scaled by about twice the range; errors of four rounds add up.

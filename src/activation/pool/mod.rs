@@ -3,14 +3,14 @@
 //! z = s·x + 1/2 puts [−B, B] inside [0, 1] with room for the errors of the rounds before the last,
 //! s = (1 − 2(⌈log2 n⌉−1)·δ)/(2B) for windows of n values and |m − max| ≤ δ. The rounds pair neighbours, and a left-over
 //! enters as late as it can. The result is (M(z) − 1/2)/s, in error by at most ⌈log2 n⌉·δ/s
-//! (Lee et al., arXiv 2105.10879, section 4).
+//! (Lee et al., arXiv 2105.10879, section 4). In f32, z and the tournament are; places in memory stay f64.
 
 mod rows;
 mod window;
 
 use std::ops::Range;
 
-use super::kernel::{load, sign, store};
+use super::kernel::{Clenshaw, Horner, Stages, load, store};
 use super::lanes::{Element, Isa, Lanes, MAX_BLOCK, Pass};
 use super::{Report, Sign};
 use rows::Rows;
@@ -24,6 +24,8 @@ pub const MAX_WINDOW: usize = 25;
 pub struct MaxPool {
     sign: Sign,
     range: f64,
+    /// Below which |x| is in range, whatever its rounding.
+    surely_inside: f64,
     window: Window,
     /// What stands where a window reaches over the edge: 0 after a ReLU, −B where inputs may be negative.
     padding_value: f64,
@@ -40,6 +42,7 @@ impl MaxPool {
         let room = 1.0 - 2.0 * rounds.saturating_sub(1) as f64 * sign.bound();
         let padding_value = if non_negative { 0.0 } else { -range };
         (room > 0.0).then(|| MaxPool {
+            surely_inside: sign.surely_inside(range),
             sign,
             range,
             window,
@@ -64,9 +67,12 @@ impl MaxPool {
         &self.window
     }
 
-    /// z = s·x + 1/2.
+    /// z = s·x + 1/2, rounded as registers round it.
     fn scaled(&self, x: f64) -> f64 {
-        self.scale * x + 0.5
+        match self.sign.single() {
+            None => self.scale * x + 0.5,
+            Some(_) => (self.scale as f32 * x as f32 + 0.5).into(),
+        }
     }
 
     /// s of z = s·x + 1/2.
@@ -96,12 +102,22 @@ impl MaxPool {
         planes: Range<usize>,
         report: Report<T>,
     ) {
-        self.isa.run(PoolPass { pool: self, x, y, input, planes, report });
+        match self.sign.single() {
+            None => {
+                let stages = Horner(self.sign.stages());
+                self.isa.run(PoolPass { pool: self, stages, x, y, input, planes, report });
+            }
+            Some(single) => {
+                let stages = Clenshaw(single.stages());
+                self.isa.run_single(PoolPass { pool: self, stages, x, y, input, planes, report });
+            }
+        }
     }
 }
 
-struct PoolPass<'a, T> {
+struct PoolPass<'a, T, S> {
     pool: &'a MaxPool,
+    stages: S,
     x: *const T,
     y: *mut T,
     input: Plane,
@@ -109,10 +125,10 @@ struct PoolPass<'a, T> {
     report: Report<'a, T>,
 }
 
-impl<T: Element> Pass for PoolPass<'_, T> {
+impl<T: Element, S: Stages> Pass for PoolPass<'_, T, S> {
     #[inline(always)]
     unsafe fn run<V: Lanes, const K: usize>(self) {
-        let PoolPass { pool, input, report, .. } = self;
+        let PoolPass { pool, stages, input, report, .. } = self;
         let block = K * V::WIDTH;
         let (area, stride) = (input.len(), pool.window.stride[0]);
         let output = [0, 1].map(|axis| pool.window.output(axis, input.extent[axis]));
@@ -136,7 +152,7 @@ impl<T: Element> Pass for PoolPass<'_, T> {
                         rows.windows(row, first, &mut z, filled..filled + length);
                         (first, filled) = (first + length, filled + length);
                         if filled == block {
-                            play::<T, V, K>(pool, &mut z, self.y.add(done), filled);
+                            play::<T, V, K>(pool, stages, &mut z, self.y.add(done), filled);
                             (done, filled) = (done + filled, 0);
                         }
                     }
@@ -145,7 +161,7 @@ impl<T: Element> Pass for PoolPass<'_, T> {
                 rows.advance::<T, V>(pool.window.padding[0] + input.extent[0], x, at, report);
             }
             if filled > 0 {
-                play::<T, V, K>(pool, &mut z, self.y.add(done), filled);
+                play::<T, V, K>(pool, stages, &mut z, self.y.add(done), filled);
             }
         }
     }
@@ -158,11 +174,12 @@ impl<T: Element> Pass for PoolPass<'_, T> {
 #[inline(always)]
 unsafe fn play<T: Element, V: Lanes, const K: usize>(
     pool: &MaxPool,
+    stages: impl Stages,
     z: &mut [[f64; MAX_BLOCK]; MAX_WINDOW],
     y: *mut T,
     count: usize,
 ) {
-    unsafe { tournament::<V, K>(pool.sign.stages(), z, pool.window.len()) };
+    unsafe { tournament::<V, K>(stages, z, pool.window.len()) };
     let scale = pool.scale;
     for z in &mut z[0][..K * V::WIDTH] {
         *z = (*z - 0.5) / scale;
@@ -175,7 +192,7 @@ unsafe fn play<T: Element, V: Lanes, const K: usize>(
 /// z_0 ← the winner of z_0 … z_{n−1}: neighbours meet, a left-over waits.
 #[inline(always)]
 unsafe fn tournament<V: Lanes, const K: usize>(
-    stages: &[Vec<f64>],
+    stages: impl Stages,
     z: &mut [[f64; MAX_BLOCK]; MAX_WINDOW],
     mut remaining: usize,
 ) {
@@ -188,7 +205,7 @@ unsafe fn tournament<V: Lanes, const K: usize>(
                 for k in 0..K {
                     p[k] = a[k].sub(b[k]);
                 }
-                sign::<V, K>(stages, &mut p);
+                stages.sign(&mut p);
                 let half = V::splat(0.5);
                 for k in 0..K {
                     p[k] = a[k].sub(b[k]).mul_add(p[k], a[k].add(b[k])).mul(half);
@@ -206,10 +223,10 @@ unsafe fn tournament<V: Lanes, const K: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::activation::Spec;
+    use crate::activation::{Arithmetic, Spec};
 
     fn designed(spec: &str) -> Sign {
-        Sign::design(&spec.parse::<Spec>().unwrap()).unwrap().unwrap()
+        Sign::design(&spec.parse::<Spec>().unwrap(), Arithmetic::F64).unwrap().unwrap()
     }
 
     fn square(kernel: usize, stride: usize, padding: usize) -> Window {
@@ -361,6 +378,29 @@ mod tests {
             }
         }
         assert!(tried > 0);
+    }
+
+    /// Against the pool in f64, of whose values the f32 ones differ by what four rounds of f32 lose; and a value is the same
+    /// wherever it stands in a block.
+    #[test]
+    fn pools_in_f32_are_those_in_f64_up_to_its_rounding_on_every_instruction_set() {
+        let input = [13, 37];
+        for window in [square(3, 2, 1), square(2, 2, 0), square(5, 3, 2)] {
+            let x = values(3 * input[0] * input[1], 5.0);
+            let wide = MaxPool::new(designed("paper:14"), 5.0, window, false).unwrap();
+            let (expected, _) = run(&wide, &x, input, 3);
+            let sign = Sign::design(&"paper:14".parse().unwrap(), Arithmetic::F32).unwrap().unwrap();
+            for isa in Isa::present() {
+                let pool = MaxPool { isa, ..MaxPool::new(sign.clone(), 5.0, window, false).unwrap() };
+                let (y, outside) = run(&pool, &x, input, 3);
+                assert_eq!(outside, 0);
+                let off = y.iter().zip(&expected).map(|(y, expected)| (y - expected).abs()).fold(0.0, f64::max);
+                assert!(off > 0.0 && off <= 5.0 * 5e-6, "{isa:?} {window:?}: {off:e}");
+                let plane = input[0] * input[1];
+                let alone: Vec<f64> = x.chunks(plane).flat_map(|x| run(&pool, x, input, 1).0).collect();
+                assert_eq!(y, alone, "{isa:?} {window:?}");
+            }
+        }
     }
 
     /// Also those that no window sees.

@@ -123,7 +123,7 @@ unsafe fn scale<T: Element, V: Lanes>(pool: &MaxPool, x: &[T], z: &mut [f64]) ->
     let mut outside = false;
     let whole = x.len() - x.len() % V::WIDTH;
     unsafe {
-        let (scale, half, range) = (V::splat(pool.scale), V::splat(0.5), V::splat(pool.range));
+        let (scale, half, range) = (V::splat(pool.scale), V::splat(0.5), V::splat(pool.surely_inside));
         for k in (0..whole).step_by(V::WIDTH) {
             let x = T::load::<V>(x.as_ptr().add(k));
             outside |= x.any_outside(range);

@@ -121,7 +121,7 @@ impl Compiler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::activation::{Activation, MaxPool, Relu, Sign, Spec, Window};
+    use crate::activation::{Activation, Arithmetic, MaxPool, Relu, Sign, Spec, Window};
 
     /// None, with a line that says so, for a libtorch without CUDA.
     fn compiler() -> Option<Compiler> {
@@ -179,6 +179,17 @@ mod tests {
                 let name = format!("{spec} {kernel:?}");
                 check(&compiler, &pool.cuda_source::<f32>(), [matches * (additions(sign) + 1), 0], &name);
             }
+        }
+        // Of Clenshaw's recurrence, one more for each stage.
+        for spec in ["paper:4", "paper:14", "minimax:63,63"] {
+            let activation = Activation::design_in(&spec.parse().unwrap(), Arithmetic::F32).unwrap().unwrap();
+            let Activation::Composition(sign) = &activation else { panic!("{spec}") };
+            let stages = additions(sign) + sign.stages().len();
+            let relu = Relu::six(activation.clone(), 10.0);
+            check(&compiler, &relu.cuda_source::<f32>(), [0, 4 * (stages + 2)], spec);
+            let window = Window { kernel: [3; 2], stride: [2; 2], padding: [1; 2], dilation: [1; 2], ceil_mode: false };
+            let pool = MaxPool::new(sign.clone(), 10.0, window, true).unwrap();
+            check(&compiler, &pool.cuda_source::<f32>(), [0, 8 * (stages + 1)], spec);
         }
         // Clenshaw's recurrence on 64 even coefficients, and c_0 + x·(c_1 + x·c_2).
         check(&compiler, &Relu::new(designed("leastsq:127"), 1.0).cuda_source::<f32>(), [4 * 66, 0], "leastsq");
