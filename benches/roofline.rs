@@ -8,7 +8,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use polyact::activation::{Activation, Arithmetic, Relu};
+use polyact::activation::{Activation, Relu};
 
 /// f32 values that fit the second-level cache, and that do not fit any.
 const CACHED: usize = 16 * 1024;
@@ -62,7 +62,7 @@ fn main() {
 
 #[cfg(feature = "libtorch")]
 fn max_pool() {
-    use polyact::activation::{MaxPool, Plane, Sign, Spec, Window};
+    use polyact::activation::{Arithmetic, MaxPool, Plane, Sign, Spec, Window};
     use tch::{Device, Kind, Tensor};
 
     tch::set_num_threads(1);
