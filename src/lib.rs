@@ -13,6 +13,7 @@
 //! Without the feature `libtorch` only the mathematics, the activations, the reports and their subcommands are there.
 
 pub mod activation;
+mod bounded;
 pub mod cli;
 #[cfg(feature = "libtorch")]
 pub mod dataset;

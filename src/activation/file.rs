@@ -1,8 +1,6 @@
 //! Activations from a file of coefficients: `file:coeffs.json`, `file:coeffs.txt@15,27,29`.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -10,10 +8,8 @@ use super::accuracy::is_kept;
 use super::coefficients::{CoefficientsError, Parsed, parse_json, parse_list};
 use super::spec::{SpecError, parse_degrees};
 use super::{Arithmetic, Sign};
-use crate::digest;
+use crate::{bounded, digest};
 
-/// Larger files are refused: eight stages of degree 127 at the highest precision are below it.
-const MAX_BYTES: u64 = 1 << 25;
 /// A file whose ReLU error on [−1, 1] is larger does not approximate sign: it is the error of p(x) = x, which costs
 /// nothing. Every composition of minimax polynomials with the best ε is below half of it.
 const MAX_RELU_ERROR: f64 = 0.125;
@@ -31,8 +27,6 @@ pub struct CoefficientFile {
 pub enum FileError {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("{}: it is larger than {MAX_BYTES} bytes, which no file of coefficients is", path.display())]
-    TooLarge { path: PathBuf },
     #[error("{}: it is no text", path.display())]
     NoText { path: PathBuf },
     #[error("{}: {source}", path.display())]
@@ -82,12 +76,8 @@ impl CoefficientFile {
         parse: impl FnOnce(&str) -> Result<Parsed, CoefficientsError>,
     ) -> Result<CoefficientFile, FileError> {
         let path = || path.to_owned();
-        let mut bytes = Vec::new();
-        let read = File::open(path()).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
-        let length = read.map_err(|source| FileError::Io { path: path(), source })?;
-        if length as u64 > MAX_BYTES {
-            return Err(FileError::TooLarge { path: path() });
-        }
+        // Eight stages of degree 127 at the highest precision are shorter.
+        let bytes = bounded::read(&path(), bounded::TEXT).map_err(|source| FileError::Io { path: path(), source })?;
         let text = std::str::from_utf8(&bytes).map_err(|_| FileError::NoText { path: path() })?;
         let content = parse(text).map_err(|source| FileError::Content { path: path(), source })?;
         Ok(CoefficientFile { path: path(), sha256: digest::of_text(&bytes), content })
@@ -219,7 +209,7 @@ mod tests {
     fn files_that_cannot_be_read_are_named() {
         let error = |spec: &str| designed(spec).unwrap_err().to_string();
         assert!(error("file:nowhere/c.json").starts_with("nowhere/c.json: "));
-        assert!(error("file:/dev/zero").contains("larger than"));
+        assert!(error("file:/dev/zero").contains("longer than"));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.json");
         std::fs::write(&path, [0xff, 0xfe]).unwrap();

@@ -31,7 +31,7 @@ pub struct Arguments {
     #[command(flatten)]
     function: FunctionOptions,
     /// Bits of precision to compute with, at least; more are taken where needed (64 to 65536)
-    #[arg(long, value_name = "BITS", default_value_t = DEFAULT_BITS)]
+    #[arg(long, value_name = "BITS", default_value_t = DEFAULT_BITS, allow_negative_numbers = true)]
     precision: usize,
     /// How to print the polynomials; of one function as table, json or csv
     #[arg(long, value_enum, default_value_t = Format::Table)]

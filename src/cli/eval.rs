@@ -14,6 +14,7 @@ use super::configuration::{ConfigurationOptions, OnOverflow};
 use super::options::{ModelOptions, PreparationOptions, ReadingOptions};
 use super::summary::{Setting, Summary, by_harm, needed};
 use super::{Failure, print};
+use crate::bounded;
 use crate::dataset::{BUNDLED, Broken, Dataset};
 use crate::digest;
 use crate::evaluation::{
@@ -160,7 +161,7 @@ pub(super) fn compare(
         tally,
     };
     let row = summary.row();
-    if let Some(mut results) = results {
+    if let Some(results) = results {
         results.append(&row)?;
     }
     let text = summary.text(&row);
@@ -210,7 +211,7 @@ pub(super) fn tell_calibrated(configurations: &[Configuration], evaluation: &Eva
     let ranges = configurations.iter().flat_map(|one| [&one.relu_range, &one.maxpool_range]).flatten();
     let files: BTreeSet<PathBuf> = ranges.filter_map(Ranges::path).map(images_file).collect();
     for path in files.iter().filter(|path| path.exists()) {
-        let text = std::fs::read_to_string(path).map_err(|source| Failure::File {
+        let text = bounded::read_text(path, bounded::TABLE).map_err(|source| Failure::File {
             flag: "ranges",
             path: path.display().to_string(),
             source,

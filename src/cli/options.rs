@@ -123,10 +123,10 @@ pub(super) struct InputSize(pub [usize; 3]);
 fn input_size(text: &str) -> Result<InputSize, String> {
     let sizes: Result<Vec<usize>, _> = text.split('x').map(str::parse).collect();
     match sizes.as_deref() {
-        Ok(&[channels, height, width]) if [channels, height, width].iter().all(|size| (1..=65536).contains(size)) => {
+        Ok(&[channels, height, width]) if model::is_input_size([channels, height, width]) => {
             Ok(InputSize([channels, height, width]))
         }
-        _ => Err("expected channels, height and width such as 3x224x224".to_owned()),
+        _ => Err("expected channels, height and width such as 3x224x224, of at most 2^31 values in all".to_owned()),
     }
 }
 
@@ -160,7 +160,7 @@ pub(super) struct ReadingOptions {
     #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
     pub holdout: Option<usize>,
     /// Which images --holdout draws
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub seed: u64,
     /// Images in one pass through the network
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH, value_parser = positive, allow_negative_numbers = true)]
@@ -311,13 +311,14 @@ impl PreparationOptions {
             )));
         }
         let values = |flag: &str, given: &[f32], own: &Option<Vec<f32>>, imagenet: [f32; 3], otherwise: f32| {
+            let origin = if given.is_empty() { " of the archive" } else { "" };
             let list = if given.is_empty() { own.as_deref().unwrap_or(&[]) } else { given };
             match list {
                 [] if usual => Ok(imagenet.to_vec()),
                 [] => Ok(vec![otherwise; channels]),
                 [one] => Ok(vec![*one; channels]),
                 list if list.len() == channels => Ok(list.to_vec()),
-                list => Err(Failure::Usage(format!("{flag}: {} values for {channels} channels", list.len()))),
+                list => Err(Failure::Usage(format!("{flag}{origin}: {} values for {channels} channels", list.len()))),
             }
         };
         let mean = values("--mean", &self.mean, &own.mean, IMAGENET.0, 0.0)?;

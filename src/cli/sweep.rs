@@ -16,8 +16,8 @@ use super::{Failure, print};
 use crate::dataset::Dataset;
 use crate::digest;
 use crate::evaluation::{
-    Axes, Configuration, Designs, Evaluation, Journal, Observer, Prediction, Scope, Shard, Substitution, evaluate,
-    sweep_name,
+    Axes, Configuration, Designs, Evaluation, Journal, JournalError, Observer, Prediction, Scope, Shard, Substitution,
+    evaluate, sweep_name,
 };
 use crate::model::Model;
 use crate::report::{Align, Results, Row, table};
@@ -156,12 +156,10 @@ impl<'a> Sweep<'a> {
     /// Evaluate what is not in `out` yet; the new rows, and how many were there before.
     fn run(&self, out: &Path) -> Result<(Vec<Row>, usize), Failure> {
         let Arguments { resume, shard, grid, .. } = self.arguments;
-        let mut results = if *resume { Results::mend(out)? } else { Results::open(out)? };
+        let results = if *resume { Results::mend(out)? } else { Results::open(out)? };
         let there: BTreeSet<String> = results.sweep_rows()?;
-        let mut journal_path = out.as_os_str().to_owned();
-        journal_path.push(".journal");
         let name = format!("{} {}/{}", self.name, shard.index, shard.count);
-        let (mut journal, mut done) = Journal::open(Path::new(&journal_path), &name, *resume, grid.model.len())?;
+        let (mut journal, mut done) = Journal::open(&journal_file(out), &name, *resume, grid.model.len())?;
         let mut rows = Vec::new();
         let mut before = 0;
         for (model, part) in self.of_models() {
@@ -208,7 +206,7 @@ impl<'a> Sweep<'a> {
             warn(first);
         }
         let behind = done.images.len() + done.broken.len();
-        self.check_images(&done)?;
+        self.check_done(&done, first.sites().len(), substitutions.len())?;
         let scope = Scope {
             dataset: &self.dataset,
             preparation: &preparation,
@@ -253,8 +251,17 @@ impl<'a> Sweep<'a> {
         self.configurations[part].iter().map(resolve).collect()
     }
 
-    /// Whether the images that were evaluated before are still the same.
-    fn check_images(&self, done: &Evaluation) -> Result<(), Failure> {
+    /// Whether what the journal says fits the model, and the images that were evaluated before are still the same.
+    fn check_done(&self, done: &Evaluation, sites: usize, configurations: usize) -> Result<(), Failure> {
+        let overflows = done.tallies.iter().flat_map(|tally| &tally.overflows);
+        let fits = done.images.len() + done.broken.len() <= self.images.len()
+            && (done.tallies.len() == configurations || done.images.is_empty() && done.tallies.is_empty())
+            && done.broken.iter().all(|broken| broken.index < self.dataset.len())
+            && overflows.into_iter().all(|met| met.site < sites && met.first_image < self.dataset.len());
+        if !fits {
+            let path = self.arguments.out.as_deref().map(journal_file).unwrap_or_default();
+            return Err(JournalError::Misfit { path }.into());
+        }
         let broken: BTreeSet<usize> = done.broken.iter().map(|broken| broken.index).collect();
         let evaluated = self.images.iter().filter(|index| !broken.contains(index));
         for ((before, _), &index) in done.images.iter().zip(evaluated) {
@@ -320,6 +327,13 @@ impl<'a> Sweep<'a> {
             total
         ))
     }
+}
+
+/// Beside the rows of `out`: `results.csv.journal`.
+fn journal_file(out: &Path) -> PathBuf {
+    let mut name = out.as_os_str().to_owned();
+    name.push(".journal");
+    PathBuf::from(name)
 }
 
 /// A configuration in words: ReLU, max-pool, their ranges, plan, arithmetic, what happens to overflow.

@@ -9,6 +9,7 @@ use super::Failure;
 use super::configuration::OnOverflow;
 use super::options::{PreparationOptions, ReadingOptions};
 use crate::activation::{Arithmetic, Spec};
+use crate::bounded;
 use crate::dataset::BUNDLED;
 
 /// What decides the rows.
@@ -90,7 +91,7 @@ struct GridFile {
 pub(super) fn read_grid(path: &Path) -> Result<GridOptions, Failure> {
     let file = |source| Failure::File { flag: "--config", path: path.display().to_string(), source };
     let usage = |reason: String| Failure::Usage(format!("--config {}: {reason}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(file)?;
+    let text = bounded::read_text(path, bounded::TEXT).map_err(file)?;
     let table: toml::Table =
         text.parse().map_err(|error: toml::de::Error| usage(error.message().replace('\n', " ")))?;
     let mut flags: Vec<OsString> = Vec::new();

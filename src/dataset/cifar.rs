@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::DatasetError;
 use super::pixels::Pixels;
+use crate::bounded;
 
 const SHAPE: [usize; 3] = [3, 32, 32];
 const PIXELS: usize = 3 * 32 * 32;
+
+/// More than any real set, and a bound for what a wrong file can fill.
+const MAX_BYTES: u64 = 1 << 34;
 
 /// Which of the two, by the number of label bytes in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +50,8 @@ pub(super) fn recognise(path: &Path) -> Option<(PathBuf, Cifar)> {
 /// # Errors
 /// [`DatasetError`]: unreadable, empty, or not a whole number of records.
 pub(super) fn read(file: &Path, kind: Cifar) -> Result<(Pixels, Vec<u32>), DatasetError> {
-    let bytes = std::fs::read(file).map_err(|source| DatasetError::Read { path: file.to_owned(), source })?;
+    let read = bounded::read(file, MAX_BYTES);
+    let bytes = read.map_err(|source| DatasetError::Read { path: file.to_owned(), source })?;
     let record = PIXELS + kind.label_bytes();
     if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
         let reason = format!("{} bytes are no whole number of records of {record} bytes", bytes.len());

@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::DatasetError;
+use crate::bounded;
 
 /// What torchvision's ImageFolder takes for an image.
 const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"];
+
+/// No picture of as many pixels as are read is longer.
+const MAX_BYTES: u64 = 1 << 31;
 
 /// One encoded image.
 #[derive(Debug, Clone)]
@@ -32,8 +36,11 @@ impl EncodedFile {
     /// What opening and reading reports.
     pub fn read(&self) -> std::io::Result<Vec<u8>> {
         match &self.place {
-            Place::File(path) => std::fs::read(path),
+            Place::File(path) => bounded::read(path, MAX_BYTES),
             Place::Part { archive, offset, length } => {
+                if *length > MAX_BYTES {
+                    return Err(bounded::too_long(MAX_BYTES));
+                }
                 let mut bytes = vec![0; *length as usize];
                 archive.read_exact_at(&mut bytes, *offset)?;
                 Ok(bytes)
@@ -127,7 +134,18 @@ pub(super) fn tar(path: &Path) -> Result<Vec<EncodedFile>, DatasetError> {
     if files.is_empty() {
         return Err(DatasetError::Content { path: path.to_owned(), reason: "no image in this tar archive".to_owned() });
     }
+    // Every archive ends in blocks of zeros; without them, further images may be missing.
+    let mut end = [0; 512];
+    archive.read_exact_at(&mut end, size.saturating_sub(512)).map_err(read)?;
+    if end != [0; 512] {
+        let reason = "the archive is cut short: the mark of its end is missing".to_owned();
+        return Err(DatasetError::Content { path: path.to_owned(), reason });
+    }
     files.sort_by(|a, b| a.name.cmp(&b.name));
+    if let Some(pair) = files.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        let reason = format!("two images are named {}, and labels go by the name", pair[0].name);
+        return Err(DatasetError::Content { path: path.to_owned(), reason });
+    }
     Ok(files)
 }
 
@@ -142,7 +160,18 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DatasetError> {
     let entries = entries(folder)?;
     found.extend(entries.iter().filter(|path| path.is_file() && is_image(path)).cloned());
     for inner in entries.iter().filter(|path| path.is_dir()) {
+        refuse_circle(folder, inner)?;
         walk(inner, found)?;
+    }
+    Ok(())
+}
+
+/// Fail if `inner`, in `folder`, is a link back to a folder that holds it: its images would come again and again.
+fn refuse_circle(folder: &Path, inner: &Path) -> Result<(), DatasetError> {
+    let read = |source| DatasetError::Read { path: inner.to_owned(), source };
+    if inner.is_symlink() && folder.canonicalize().map_err(read)?.starts_with(inner.canonicalize().map_err(read)?) {
+        let reason = "it is a link to a folder that it lies in; remove it".to_owned();
+        return Err(DatasetError::Content { path: inner.to_owned(), reason });
     }
     Ok(())
 }

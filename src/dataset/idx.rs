@@ -3,7 +3,8 @@
 //! Big-endian: two zero bytes, the type (8: unsigned byte), the number of dimensions, their sizes as u32, the bytes
 //! (<http://yann.lecun.com/exdb/mnist/>). Images are [N, height, width] or [N, channels, height, width].
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -28,7 +29,7 @@ pub(super) fn open(path: &Path) -> Result<Dataset, DatasetError> {
     let images = find_images(path)?;
     let labels = labels_beside(&images)?;
     let name = images.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    assemble(name, (&images, &read(&images)?), (&labels, &read(&labels)?))
+    assemble(name, (&images, opened(&images)?), (&labels, opened(&labels)?))
 }
 
 /// Part of the program, so that it is there wherever the program is.
@@ -36,11 +37,12 @@ pub(super) fn bundled() -> Result<Dataset, DatasetError> {
     let images = include_bytes!("../../datasets/fashion-mnist/t10k-images-idx3-ubyte.gz");
     let labels = include_bytes!("../../datasets/fashion-mnist/t10k-labels-idx1-ubyte.gz");
     let path = Path::new(BUNDLED);
-    assemble(BUNDLED.to_owned(), (path, images), (path, labels))
+    assemble(BUNDLED.to_owned(), (path, &images[..]), (path, &labels[..]))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, DatasetError> {
-    std::fs::read(path).map_err(|source| DatasetError::Read { path: path.to_owned(), source })
+fn opened(path: &Path) -> Result<BufReader<File>, DatasetError> {
+    let file = File::open(path).map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
+    Ok(BufReader::new(file))
 }
 
 /// Whether `folder` holds IDX images.
@@ -85,7 +87,7 @@ fn labels_beside(images: &Path) -> Result<PathBuf, DatasetError> {
     found.cloned().ok_or_else(|| content(format!("its labels are missing: {}[.gz]", candidates[0].display())))
 }
 
-fn assemble(name: String, images: (&Path, &[u8]), labels: (&Path, &[u8])) -> Result<Dataset, DatasetError> {
+fn assemble<R: BufRead>(name: String, images: (&Path, R), labels: (&Path, R)) -> Result<Dataset, DatasetError> {
     let wrap = |path: &Path| {
         let path = path.to_owned();
         move |reason: String| DatasetError::Content { path, reason }
@@ -113,36 +115,47 @@ fn assemble(name: String, images: (&Path, &[u8]), labels: (&Path, &[u8])) -> Res
     Ok(Dataset { name, images: Images::Pixels(Pixels::new(shape, pictures.bytes)), labels, classes: None })
 }
 
-fn parse(file: &[u8]) -> Result<Idx, String> {
-    let mut unpacked = Vec::new();
-    let file = if file.starts_with(&GZIP) {
-        MultiGzDecoder::new(file)
-            .read_to_end(&mut unpacked)
-            .map_err(|error| format!("the gzip data are damaged or cut short: {error}"))?;
-        &unpacked
+fn parse(mut file: impl BufRead) -> Result<Idx, String> {
+    let begin = file.fill_buf().map_err(|error| error.to_string())?;
+    if begin.starts_with(&GZIP) {
+        let damaged = |error| format!("the gzip data are damaged or cut short: {error}");
+        read(MultiGzDecoder::new(file), damaged)
     } else {
-        file
+        read(file, |error| error.to_string())
+    }
+}
+
+/// No more is read than the header claims, and no more memory taken than there are data.
+fn read(mut file: impl Read, damaged: impl Fn(std::io::Error) -> String) -> Result<Idx, String> {
+    let mut next = |most: usize| {
+        let mut bytes = Vec::new();
+        file.by_ref().take(most as u64).read_to_end(&mut bytes).map_err(&damaged)?;
+        Ok::<Vec<u8>, String>(bytes)
     };
-    let [0, 0, kind, dimensions, rest @ ..] = file else {
+    let [0, 0, kind, dimensions] = next(4)?[..] else {
         return Err("not an IDX file: it does not begin with two zero bytes".to_owned());
     };
-    if *kind != UNSIGNED_BYTE {
+    if kind != UNSIGNED_BYTE {
         return Err(format!("IDX data of type {kind:#04x}; only unsigned bytes (0x08) are images or labels"));
     }
-    let dimensions = usize::from(*dimensions);
-    if dimensions == 0 || rest.len() < 4 * dimensions {
+    let dimensions = usize::from(dimensions);
+    let header = next(4 * dimensions)?;
+    if dimensions == 0 || header.len() < 4 * dimensions {
         return Err(format!("not an IDX file: the header ends before its {dimensions} dimensions"));
     }
-    let (sizes, bytes) = rest.split_at(4 * dimensions);
     let sizes: Vec<usize> =
-        sizes.chunks_exact(4).map(|size| u32::from_be_bytes([size[0], size[1], size[2], size[3]]) as usize).collect();
+        header.chunks_exact(4).map(|size| u32::from_be_bytes([size[0], size[1], size[2], size[3]]) as usize).collect();
+    let shape = sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
     let expected = sizes.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-    let expected = expected.filter(|&count| count <= MAX_BYTES);
-    if expected != Some(bytes.len()) {
-        let shape: Vec<String> = sizes.iter().map(usize::to_string).collect();
-        return Err(format!("{} bytes of data, but the header says {}", bytes.len(), shape.join("x")));
+    let Some(expected) = expected.filter(|&count| count <= MAX_BYTES) else {
+        return Err(format!("the header says {shape}, more than the {MAX_BYTES} bytes of data that are read"));
+    };
+    let bytes = next(expected + 1)?;
+    match bytes.len() {
+        found if found > expected => Err(format!("more bytes of data than the {shape} that the header says")),
+        found if found < expected => Err(format!("{found} bytes of data, but the header says {shape}")),
+        _ => Ok(Idx { sizes, bytes }),
     }
-    Ok(Idx { sizes, bytes: bytes.to_vec() })
 }
 
 #[cfg(test)]
@@ -208,10 +221,10 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = parse(&bytes);
+            let _ = parse(&bytes[..]);
             let mut header = vec![0, 0, 8];
             header.extend(&bytes);
-            let _ = parse(&header);
+            let _ = parse(&header[..]);
         }
     }
 }

@@ -15,6 +15,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use super::DatasetError;
+use crate::bounded;
 
 /// Classes of the images of a dataset.
 #[derive(Debug, PartialEq)]
@@ -99,12 +100,13 @@ fn parse(text: &str, path: &Path) -> Result<Labels, DatasetError> {
             ),
         )
     };
+    let twice = |number: usize, image: &str| content(path, &format!("line {number}: a second class for {image}"));
     if first.starts_with("ImageId,") {
         let mut labels = HashMap::new();
         for &(number, line) in &lines[1..] {
             let (image, rest) = line.split_once(',').ok_or_else(|| wrong(number, line))?;
             let class = rest.split_whitespace().next().and_then(class).ok_or_else(|| wrong(number, line))?;
-            labels.insert(image.to_owned(), class);
+            insert(&mut labels, image.to_owned(), class).map_err(|image| twice(number, &image))?;
         }
         return Ok(Labels::ByName(labels));
     }
@@ -115,13 +117,24 @@ fn parse(text: &str, path: &Path) -> Result<Labels, DatasetError> {
             let pair = words.next().zip(words.next().and_then(class));
             let (image, class) = pair.ok_or_else(|| wrong(number, line))?;
             let image = Path::new(image).file_name().map_or(image.into(), |name| name.to_string_lossy());
-            labels.insert(image.into_owned(), class);
+            insert(&mut labels, image.into_owned(), class).map_err(|image| twice(number, &image))?;
         }
         return Ok(Labels::ByName(labels));
     }
     let classes: Result<Vec<Class>, _> =
         lines.iter().map(|&(number, line)| class(line).ok_or_else(|| wrong(number, line))).collect();
     Ok(Labels::InOrder(classes?))
+}
+
+/// The label of `image`, which may be there already if it is the same; otherwise the image comes back.
+fn insert(labels: &mut HashMap<String, Class>, image: String, class: Class) -> Result<(), String> {
+    match labels.get(&image) {
+        Some(known) if *known != class => Err(image),
+        _ => {
+            labels.insert(image, class);
+            Ok(())
+        }
+    }
 }
 
 fn class(word: &str) -> Option<Class> {
@@ -219,7 +232,8 @@ fn indices(labels: &[Class], classes: &Classes, path: &Path) -> Result<(Vec<u32>
 }
 
 fn text(path: &Path) -> Result<String, DatasetError> {
-    let bytes = std::fs::read(path).map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
+    let read = bounded::read(path, bounded::TABLE);
+    let bytes = read.map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
     String::from_utf8(bytes).map_err(|_| content(path, "it is no text file"))
 }
 
@@ -256,6 +270,7 @@ mod tests {
         assert!(assigned("1\nx7\n", &["a", "b"]).unwrap_err().contains("line 2, `x7`"));
         assert!(assigned("a.png 1\n", &["a.png", "b.png"]).unwrap_err().contains("no label for b.png"));
         assert!(assigned("", &["a"]).unwrap_err().contains("empty"));
+        assert!(assigned("a 1\nb 2\nx/a 1\na 2\n", &["a", "b"]).unwrap_err().contains("line 4: a second class for a"));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub enum JournalError {
          or remove the file to begin anew"
     )]
     Changed { path: PathBuf },
+    #[error("journal {path} is damaged: what it holds does not fit the sweep; remove the file to begin anew")]
+    Misfit { path: PathBuf },
     #[error("journal {path}, line {line}: {source}; remove the file to begin anew")]
     Content { path: PathBuf, line: usize, source: serde_json::Error },
 }

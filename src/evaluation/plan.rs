@@ -17,6 +17,7 @@ use wildmatch::WildMatch;
 
 use super::ranges::named_file;
 use crate::activation::{Spec, check_range};
+use crate::bounded;
 use crate::digest;
 use crate::model::Site;
 
@@ -83,7 +84,8 @@ impl Plan {
     /// # Errors
     /// [`PlanError`]: unreadable, no TOML, unknown keys, activations or ranges that are none.
     pub fn read(path: &Path) -> Result<Plan, PlanError> {
-        let bytes = std::fs::read(path).map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
+        let read = bounded::read(path, bounded::TEXT);
+        let bytes = read.map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
         let content = |reason: String| PlanError::Content { path: path.to_owned(), reason };
         let text = std::str::from_utf8(&bytes).map_err(|_| content("it is not UTF-8 text".to_owned()))?;
         let rules = parse(text).map_err(content)?;

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use crate::activation::{RangeError, check_range};
+use crate::bounded;
 use crate::digest;
 use crate::model::Site;
 
@@ -112,7 +113,8 @@ struct Line {
 
 impl RangesFile {
     fn read(path: &Path) -> Result<RangesFile, RangesError> {
-        let bytes = std::fs::read(path).map_err(|source| RangesError::Read { path: path.to_owned(), source })?;
+        let read = bounded::read(path, bounded::TEXT);
+        let bytes = read.map_err(|source| RangesError::Read { path: path.to_owned(), source })?;
         RangesFile::parse(path, &bytes)
     }
 

@@ -28,7 +28,8 @@ std::string one_line(const std::exception& error) {
   return text.substr(0, end);
 }
 
-// Whether the end-of-directory record of a zip file is in its last bytes, where a comment of up to 64 KiB may follow it.
+// Whether the end-of-directory record of a zip file, 22 bytes, is in its last bytes, where a comment of up to 64 KiB may
+// follow it.
 bool has_zip_directory(std::ifstream& file) {
   constexpr std::streamoff longest = 22 + 65535;
   file.clear();
@@ -38,7 +39,8 @@ bool has_zip_directory(std::ifstream& file) {
   std::string tail(static_cast<size_t>(length), '\0');
   file.seekg(size - length);
   file.read(tail.data(), length);
-  return tail.find("PK\5\6") != std::string::npos;
+  const auto at = tail.rfind("PK\5\6");
+  return at != std::string::npos && tail.size() - at >= 22;
 }
 
 void check_archive(const std::string& path) {

@@ -35,6 +35,32 @@ pub struct Preprocess {
     pub interpolation: Option<Interpolation>,
 }
 
+/// Whether there can be an input of these channels, height and width: more values in all are taken for an attempt to fill
+/// the memory.
+pub fn is_input_size(size: [usize; 3]) -> bool {
+    let values = size.iter().try_fold(1usize, |product, &side| product.checked_mul(side));
+    values.is_some_and(|values| (1..=1 << 31).contains(&values))
+}
+
+impl Preprocess {
+    /// What cannot be, in a few words.
+    fn misfit(&self) -> Option<String> {
+        let side = |size: &usize| (1..=16384).contains(size);
+        let positive = |std: &f32| *std > 0.0 && std.is_finite();
+        if let Some(size) = self.input_size.filter(|&size| !is_input_size(size)) {
+            return Some(format!("an input of {size:?} values"));
+        }
+        if let Some(size) = [self.resize, self.crop].into_iter().flatten().find(|size| !side(size)) {
+            return Some(format!("{size} pixels to resize or crop to, where 1 to 16384 are possible"));
+        }
+        if let Some(std) = self.std.iter().flatten().find(|std| !positive(std)) {
+            return Some(format!("a standard deviation of {std}"));
+        }
+        let bad = self.mean.iter().flatten().find(|mean| !mean.is_finite())?;
+        Some(format!("a mean of {bad}"))
+    }
+}
+
 /// How the pixels of a resized image come from those of the original.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -51,6 +77,8 @@ pub enum ModelError {
     Load { path: String, reason: String },
     #[error("model {path}: the extra file {PREPROCESS} is not as expected: {source}")]
     Preprocess { path: String, source: serde_json::Error },
+    #[error("model {path}: the extra file {PREPROCESS} says {reason}; mend it by exporting the model again")]
+    PreprocessValue { path: String, reason: String },
     #[error("model {path} cannot be read: {source}")]
     Read { path: String, source: std::io::Error },
     #[error(
@@ -127,10 +155,15 @@ impl Model {
         let network = bridge::load(text, &named_device(device), PREPROCESS)
             .map_err(|error| ModelError::Load { path: shown.clone(), reason: error.what().to_owned() })?;
         let sha256 = crate::digest::of_file(path).map_err(|source| ModelError::Read { path: shown.clone(), source })?;
-        let preprocess = match network.extra() {
+        let preprocess: Preprocess = match network.extra() {
             "" => Preprocess::default(),
-            text => serde_json::from_str(text).map_err(|source| ModelError::Preprocess { path: shown, source })?,
+            text => {
+                serde_json::from_str(text).map_err(|source| ModelError::Preprocess { path: shown.clone(), source })?
+            }
         };
+        if let Some(reason) = preprocess.misfit() {
+            return Err(ModelError::PreprocessValue { path: shown, reason });
+        }
         let foreign = network.foreign().into_iter().map(|node| Foreign {
             operator: node.operator_name,
             name: node.name,

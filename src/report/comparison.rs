@@ -229,6 +229,8 @@ fn degrees(spec: &str) -> Option<String> {
     if spec.starts_with("file:") {
         return None;
     }
+    // The text of a file names it and its digest; there is nothing to read.
+    let spec = Some(spec).filter(|spec| !spec.starts_with("file:"))?;
     let (degrees, _) = spec.parse::<Spec>().ok()?.composition()?;
     Some(degrees.iter().map(u32::to_string).collect::<Vec<_>>().join(","))
 }

@@ -30,15 +30,15 @@ pub enum MergeError {
         "{second}, line {second_line}: the run of {first}, line {first_line}, once more; remove one of the two lines"
     )]
     Twice { first: PathBuf, first_line: u64, second: PathBuf, second_line: u64 },
-    #[error("{} of the {rows} rows of sweep {sweep} are missing: {}; evaluate their shards, or go on with --resume", .missing.len(), listed(.missing))]
-    Missing { sweep: String, rows: usize, missing: Vec<usize> },
+    #[error("{missing} of the {rows} rows of sweep {sweep} are missing: {}; evaluate their shards, or go on with --resume", listed(.first, *.missing))]
+    Missing { sweep: String, rows: usize, missing: usize, first: Vec<usize> },
     #[error("a row cannot be written as CSV: {0}")]
     Csv(#[from] csv::Error),
 }
 
-fn listed(rows: &[usize]) -> String {
-    let shown: Vec<String> = rows.iter().take(10).map(usize::to_string).collect();
-    shown.join(", ") + if rows.len() > shown.len() { ", …" } else { "" }
+fn listed(first: &[usize], all: usize) -> String {
+    let shown: Vec<String> = first.iter().map(usize::to_string).collect();
+    shown.join(", ") + if all > shown.len() { ", …" } else { "" }
 }
 
 /// The rows of `files` in their order under one header, as CSV; those of a sweep in the sweep's order, where its first row
@@ -80,9 +80,11 @@ pub fn merge(files: &[SavedResults]) -> Result<Vec<u8>, MergeError> {
         }
     }
     for (sweep, SweptRows { of, numbers, .. }) in sweeps {
-        let missing: Vec<usize> = (1..=of).filter(|number| !numbers.contains(number)).collect();
-        if !missing.is_empty() {
-            return Err(MergeError::Missing { sweep: sweep.to_owned(), rows: of, missing });
+        // What a damaged file says of the whole may be any number, so what is missing is not listed in full.
+        let missing = of - numbers.range(..=of).count();
+        if missing > 0 {
+            let first = (1..=of).filter(|number| !numbers.contains(number)).take(10).collect();
+            return Err(MergeError::Missing { sweep: sweep.to_owned(), rows: of, missing, first });
         }
     }
     rows.sort_by_key(|(place, _)| *place);
@@ -103,7 +105,8 @@ struct SweptRows {
 fn swept(text: &str) -> Option<(&str, usize, usize)> {
     let (sweep, row) = text.split_once(':')?;
     let (number, of) = row.split_once('/')?;
-    Some((sweep, number.parse().ok()?, of.parse().ok()?))
+    let (number, of) = (number.parse().ok()?, of.parse().ok()?);
+    (1..=of).contains(&number).then_some((sweep, number, of))
 }
 
 fn difference(first: &[String], second: &[String]) -> Option<String> {

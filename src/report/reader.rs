@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::COLUMNS;
+use crate::bounded;
 
 /// The columns of results that every version has written: those before this one, and it.
 const LAST_OF_THE_FIRST_VERSION: &str = "version";
@@ -81,7 +82,8 @@ pub(super) fn read_overflow(path: &Path) -> Result<SavedResults, ReadError> {
 }
 
 fn read_form(path: &Path, form: &Form) -> Result<SavedResults, ReadError> {
-    let bytes = std::fs::read(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+    let read = bounded::read(path, bounded::TABLE);
+    let bytes = read.map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
     parse(path, &bytes, form)
 }
 
@@ -182,7 +184,7 @@ mod tests {
     fn written(rows: &[Row]) -> Vec<u8> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("results.csv");
-        let mut results = Results::open(&path).unwrap();
+        let results = Results::open(&path).unwrap();
         rows.iter().for_each(|row| results.append(row).unwrap());
         std::fs::read(path).unwrap()
     }

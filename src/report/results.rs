@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+
+use super::reader::{self, ReadError};
+use crate::bounded;
 
 /// The columns, in order.
 pub const COLUMNS: [&str; 35] = [
@@ -135,19 +138,25 @@ fn milliseconds<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::O
 pub enum ResultsError {
     #[error("--out {path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
+    #[error(
+        "--out {path}: it is a device or a pipe; rows are appended to a regular file, and without --out only printed"
+    )]
+    NoFile { path: PathBuf },
     #[error("--out {path}: it exists and is no results file of this version: its header {reason}; name another file")]
     Header { path: PathBuf, reason: String },
     #[error("--out {path}: its last row is cut short (no end of line); mend or remove that row, or name another file")]
     CutShort { path: PathBuf },
+    #[error("--out {0}")]
+    Read(#[from] ReadError),
     #[error("a result cannot be written as CSV: {0}")]
     Csv(#[from] csv::Error),
 }
 
-/// A results file, open for more rows.
+/// A results file that takes more rows. It is opened anew for each, so that a row is never written into a file that was
+/// removed or replaced meanwhile, and locked as long, so that several runs can share it.
 #[derive(Debug)]
 pub struct Results {
     path: PathBuf,
-    file: File,
 }
 
 impl Results {
@@ -157,7 +166,7 @@ impl Results {
     /// # Errors
     /// [`ResultsError`]: the folder or file cannot be written, or the file is something else.
     pub fn open(path: &Path) -> Result<Results, ResultsError> {
-        Results::check(path, false)
+        Results::begin(path, false)
     }
 
     /// As [`Results::open`], but a last row that was cut short is taken away.
@@ -165,18 +174,31 @@ impl Results {
     /// # Errors
     /// [`ResultsError`]; what is no results file is left as it is.
     pub fn mend(path: &Path) -> Result<Results, ResultsError> {
-        Results::check(path, true)
+        Results::begin(path, true)
     }
 
-    fn check(path: &Path, mend: bool) -> Result<Results, ResultsError> {
-        let io = |source| ResultsError::Io { path: path.to_owned(), source };
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io)?;
+    fn begin(path: &Path, mend: bool) -> Result<Results, ResultsError> {
+        let results = Results { path: path.to_owned() };
+        results.checked(mend)?;
+        Ok(results)
+    }
+
+    /// The file, locked, with its header and whole rows.
+    fn checked(&self, mend: bool) -> Result<File, ResultsError> {
+        let path = &self.path;
+        let mut file = self.locked().map_err(|source| self.io(source))?;
+        let metadata = file.metadata().map_err(|source| self.io(source))?;
+        if !metadata.is_file() {
+            return Err(ResultsError::NoFile { path: path.to_owned() });
+        }
+        if metadata.len() > bounded::TABLE {
+            return Err(self.io(bounded::too_long(bounded::TABLE)));
+        }
         let mut content = String::new();
-        file.read_to_string(&mut content).map_err(io)?;
-        let mut results = Results { path: path.to_owned(), file };
+        file.read_to_string(&mut content).map_err(|source| self.io(source))?;
         if content.is_empty() {
-            results.write(&line(COLUMNS)?)?;
-            return Ok(results);
+            self.write(&mut file, &line(COLUMNS)?)?;
+            return Ok(file);
         }
         let header = content.lines().next().unwrap_or_default();
         let columns: Vec<&str> = header.split(',').collect();
@@ -186,43 +208,52 @@ impl Results {
             return Err(ResultsError::Header { path: path.to_owned(), reason });
         }
         match content.rfind('\n') {
-            Some(end) if end + 1 == content.len() => Ok(results),
-            Some(end) if mend => results.file.set_len(end as u64 + 1).map_err(io).map(|()| results),
+            Some(end) if end + 1 == content.len() => Ok(file),
+            Some(end) if mend => {
+                file.set_len(end as u64 + 1).map_err(|source| self.io(source))?;
+                Ok(file)
+            }
             _ => Err(ResultsError::CutShort { path: path.to_owned() }),
+        }
+    }
+
+    fn locked(&self) -> std::io::Result<File> {
+        let file = OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
+        match file.lock() {
+            // Some file systems of clusters have no locks; their rows are whole as long as one run writes them.
+            Err(error) if error.kind() != ErrorKind::Unsupported => Err(error),
+            _ => Ok(file),
         }
     }
 
     /// What the column `sweep` says in the rows that are there.
     ///
     /// # Errors
-    /// [`ResultsError`]: the file cannot be read.
+    /// [`ResultsError::Read`]: the file cannot be read, or a line is damaged.
     pub fn sweep_rows(&self) -> Result<BTreeSet<String>, ResultsError> {
-        let column = COLUMNS.iter().position(|&name| name == "sweep").unwrap_or_default();
-        let mut rows = BTreeSet::new();
-        for record in csv::Reader::from_path(&self.path)?.records() {
-            rows.extend(record?.get(column).filter(|name| !name.is_empty()).map(str::to_owned));
-        }
-        Ok(rows)
+        let saved = reader::read(&self.path)?;
+        let names = saved.rows.iter().map(|row| saved.field(row, "sweep"));
+        Ok(names.filter(|name| !name.is_empty()).map(str::to_owned).collect())
     }
 
     /// Append `row`, whole or not at all, and see it onto the disk.
     ///
     /// # Errors
-    /// [`ResultsError::Io`], such as a full disk; the file is then as it was.
-    pub fn append(&mut self, row: &Row) -> Result<(), ResultsError> {
+    /// [`ResultsError`], such as a full disk; the file is then as it was.
+    pub fn append(&self, row: &Row) -> Result<(), ResultsError> {
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
         writer.serialize(row)?;
         let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
-        self.write(&bytes)
+        self.write(&mut self.checked(false)?, &bytes)
     }
 
     /// One write at the end of the file, taken back if it was not complete.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), ResultsError> {
-        let before = self.file.seek(SeekFrom::End(0)).map_err(|source| self.io(source))?;
-        let written = self.file.write_all(bytes).and_then(|()| self.file.sync_data());
+    fn write(&self, file: &mut File, bytes: &[u8]) -> Result<(), ResultsError> {
+        let before = file.seek(SeekFrom::End(0)).map_err(|source| self.io(source))?;
+        let written = file.write_all(bytes).and_then(|()| file.sync_data());
         written.map_err(|source| {
             // The first error is the one to tell; a second one here changes nothing.
-            let _ = self.file.set_len(before);
+            let _ = file.set_len(before);
             self.io(source)
         })
     }

@@ -28,7 +28,7 @@ pub fn run(model: &str, relu: &str, (depth, mults): (u32, u32), top1: f64, top1_
 pub fn saved(name: &str, rows: &[Row]) -> SavedResults {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
-    let mut results = Results::open(&path).unwrap();
+    let results = Results::open(&path).unwrap();
     rows.iter().for_each(|row| results.append(row).unwrap());
     SavedResults { path: name.into(), ..read(&path).unwrap() }
 }

@@ -8,7 +8,7 @@ Writes NAME.pt for each, and NAME.in.bin and NAME.out.bin (f32): an input [2, 3,
 import sys
 import zipfile
 from pathlib import Path
-from typing import Tuple
+from typing import Dict, List, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -137,8 +137,88 @@ class GlobalMax(Classifier):
         return self.fc(F.adaptive_max_pool2d(F.relu(self.conv(x)), 1).flatten(1))
 
 
+class NotANumber(Classifier):
+    """One weight that is no number, as training that went wrong leaves it."""
+
+    def __init__(self):
+        super().__init__()
+        with torch.no_grad():
+            self.conv.weight[0, 0, 0, 0] = float("nan")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(F.relu(self.conv(x)))
+
+
+class Detector(Classifier):
+    """Boxes and scores by name, as torchvision's detectors give them."""
+
+    def forward(self, x: Tensor) -> Dict[str, Tensor]:
+        x = F.relu(self.conv(x))
+        return {"boxes": x.mean((2, 3)), "scores": self.head(x)}
+
+
+class ListOutput(Classifier):
+    def forward(self, x: Tensor) -> List[Tensor]:
+        return [self.head(F.relu(self.conv(x)))]
+
+
+class NoTensor(Classifier):
+    def forward(self, x: Tensor) -> int:
+        return F.relu(self.conv(x)).size(0)
+
+
+class Scalar(Classifier):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.conv(x)).mean()
+
+
+class OneRow(Classifier):
+    """The mean of the batch instead of a row an image."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(F.relu(self.conv(x))).mean(0, keepdim=True)
+
+
+class NoClass(Classifier):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(F.relu(self.conv(x)))[:, :0]
+
+
+class Raises(Classifier):
+    """An error of the model's own, of two lines."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.size(0) > 0:
+            raise RuntimeError("the first line\nthe second line")
+        return self.head(F.relu(self.conv(x)))
+
+
+class NoInput(Classifier):
+    def forward(self) -> Tensor:
+        return F.relu(self.conv.weight)
+
+
+class NoForward(nn.Module):
+    @torch.jit.export
+    def other(self, x: Tensor) -> Tensor:
+        return F.relu(x)
+
+
+REFUSED = [Detector, ListOutput, NoTensor, Scalar, OneRow, NoClass, Raises, NoInput, NoForward, TwoInputs]
 TRACED = [Spellings, InPlace, Pools, ChannelsLast, Foreign, TupleOutput, NoSite, ConvolutionalOutput, HugeWindow, GlobalMax, Kinds]
 SCRIPTED = [Branches]
+
+
+# Of archives, what they say of their inputs and should not.
+PREPROCESS = {
+    "bad": '{"input_size": [3, 12], "clases": 7}',
+    "no": "not JSON",
+    "huge": '{"input_size": [3, 1000000000, 1000000000], "resize": 1000000000, "crop": 1000000000}',
+    "zero": '{"input_size": [3, 0, 12], "resize": 0, "crop": 0}',
+    "std": '{"std": [0.5, 0.0, 0.5]}',
+    "mean": '{"mean": [0.5, 0.5]}',
+    "deep": '{"input_size": ' + "[" * 100000,
+}
 
 
 def main() -> None:
@@ -154,19 +234,27 @@ def main() -> None:
             output = output[0] if isinstance(output, tuple) else output
             x.numpy().tofile(folder / f"{kind.__name__}.in.bin")
             output.contiguous().numpy().tofile(folder / f"{kind.__name__}.out.bin")
-    torch.jit.script(TwoInputs().eval()).save(str(folder / "TwoInputs.pt"))
+    for kind in REFUSED:
+        torch.jit.script(kind().eval()).save(str(folder / f"{kind.__name__}.pt"))
+    torch.jit.trace(NotANumber().eval(), x).save(str(folder / "NotANumber.pt"))
+    torch.jit.script(NoClass().eval().half()).save(str(folder / "half.pt"))
 
     # What is no TorchScript.
     torch.save(NoSite().state_dict(), folder / "state_dict.pt")
     torch.save(NoSite().state_dict(), folder / "old_state_dict.pt", _use_new_zipfile_serialization=False)
     whole = (folder / "Spellings.pt").read_bytes()
-    (folder / "truncated.pt").write_bytes(whole[: len(whole) // 2])
+    for name, length in (("truncated", len(whole) // 2), ("truncated_magic", 3), ("truncated_end", len(whole) - 10)):
+        (folder / f"{name}.pt").write_bytes(whole[:length])
+    damaged = bytearray(whole)
+    damaged[len(whole) // 3 : 2 * len(whole) // 3] = bytes(len(range(len(whole) // 3, 2 * len(whole) // 3)))
+    (folder / "damaged.pt").write_bytes(damaged)
     (folder / "empty.pt").write_bytes(b"")
     (folder / "text.pt").write_text("not a model\n")
     with zipfile.ZipFile(folder / "zip.pt", "w") as archive:
         archive.writestr("readme.txt", "not a model\n")
-    extra = {"preprocess.json": '{"input_size": [3, 12], "clases": 7}'}
-    torch.jit.save(torch.jit.script(NoSite().eval()), str(folder / "bad_preprocess.pt"), _extra_files=extra)
+    for name, preprocess in PREPROCESS.items():
+        files = {"preprocess.json": preprocess}
+        torch.jit.save(torch.jit.script(Branches().eval()), str(folder / f"{name}_preprocess.pt"), _extra_files=files)
 
 
 if __name__ == "__main__":

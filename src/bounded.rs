@@ -1,0 +1,48 @@
+//! Files read whole up to a length: a device that never ends, or a wrong file that is far too long, must not fill the
+//! memory.
+
+use std::fs::File;
+use std::io::{Error, Read};
+use std::path::Path;
+
+/// What a text that people write by hand never reaches: plans, ranges, settings, coefficients.
+pub const TEXT: u64 = 1 << 25;
+/// What tables and lists that programs write never reach.
+pub const TABLE: u64 = 1 << 30;
+
+/// The bytes of the file at `path`, of which there may be `most`.
+///
+/// # Errors
+/// What opening and reading reports, and a file that is longer.
+pub fn read(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if File::open(path)?.take(most + 1).read_to_end(&mut bytes)? as u64 > most {
+        return Err(too_long(most));
+    }
+    Ok(bytes)
+}
+
+/// As [`read`], as text.
+///
+/// # Errors
+/// As [`read`], and bytes that are not UTF-8.
+#[cfg(feature = "libtorch")]
+pub fn read_text(path: &Path, most: u64) -> std::io::Result<String> {
+    String::from_utf8(read(path, most)?).map_err(|_| Error::other("it is not UTF-8 text"))
+}
+
+/// The error of a file of more than `most` bytes.
+pub fn too_long(most: u64) -> Error {
+    Error::other(format!("it is longer than {most} bytes, the most that is read"))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_ends_is_refused() {
+        assert_eq!(read(Path::new("/dev/null"), 0).unwrap(), b"");
+        assert!(read(Path::new("/dev/zero"), 1000).unwrap_err().to_string().contains("longer than 1000 bytes"));
+    }
+}
