@@ -262,7 +262,7 @@ impl Observer for Watch<'_> {
             class(prediction.approximate),
             format!("{:.6}", prediction.margin),
         ];
-        table.writer.write_record(fields).map_err(std::io::Error::other)
+        table.line(fields).map_err(std::io::Error::other)
     }
 
     fn batch(&mut self, done: usize, _batch: &Evaluation, all: &Evaluation) -> std::io::Result<()> {
@@ -291,12 +291,15 @@ impl<'a> Table<'a> {
     }
 
     fn line<const N: usize>(&mut self, fields: [String; N]) -> Result<(), Failure> {
-        Ok(self.writer.write_record(fields)?)
+        let (flag, path) = (self.flag, self.path.display().to_string());
+        self.writer.write_record(fields).map_err(|error| Failure::File { flag, path, source: error.into() })
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
         let (flag, path) = (self.flag, self.path.display().to_string());
-        self.writer.flush().map_err(|source| Failure::File { flag, path, source })
+        // A file that was removed meanwhile takes all that is written, and nobody will see it.
+        let written = self.writer.flush().and_then(|()| std::fs::metadata(self.path)).map(drop);
+        written.map_err(|source| Failure::File { flag, path, source })
     }
 
     fn classes(&mut self, classes: &[ClassScore]) -> Result<(), Failure> {

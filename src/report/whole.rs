@@ -16,7 +16,8 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let path = target.as_deref().unwrap_or(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
+    // Of the file itself, whose errors do not name a temporary place.
+    file.as_file_mut().write_all(bytes)?;
     file.as_file().sync_all()?;
     // A temporary file is its maker's alone; results are as readable as any other file.
     let permissions = std::fs::metadata(path).map(|metadata| metadata.permissions());
