@@ -1,4 +1,4 @@
-//! What the pages quote of `search` and `design` is what the program prints.
+//! What the pages quote of `search` and `design` is what the program prints; the manual pages have every command and flag.
 
 mod common;
 
@@ -43,5 +43,22 @@ fn quoted_figures_are_those_of_alpha_14() {
     let page = std::fs::read_to_string(root().join("docs/mathematics.md")).unwrap();
     for figure in ["0.974 and 0.571", "ratio 964", "ratio 76", "3.7,", "7.7 \\cdot 10^{-5}", "2229"] {
         assert!(page.contains(figure), "{figure}");
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page_with_its_flags() {
+    use clap::CommandFactory;
+    let folder = tempfile::tempdir().unwrap();
+    polyact_succeeds(&["man", common::text(folder.path())]);
+    let page = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert!(page("polyact.1").contains("Exit codes: 0 done"));
+    for command in polyact::cli::Cli::command().get_subcommands() {
+        let page = page(&format!("polyact-{}.1", command.get_name()));
+        assert!(page.contains(".TH polyact-"), "{page}");
+        for flag in command.get_arguments().filter_map(|argument| argument.get_long()) {
+            let flag = format!("\\-\\-{}", flag.replace('-', "\\-"));
+            assert!(page.contains(&flag), "{flag}: {page}");
+        }
     }
 }

@@ -61,6 +61,7 @@ const WORKBENCH: &[Mishap] = &[
     (2, "search --alpha 4 --objective time", "invalid value 'time'"),
     (2, "search --alpha 4 --plot a.svg", "--front"),
     (1, "search --alpha 4 --out /dev/full", "--out /dev/full: No space left"),
+    (1, "man no/such/folder", "man no/such/folder: No such file"),
     (2, "completions tcsh", "invalid value 'tcsh'"),
     (2, "report", "required"),
     (1, "report missing.csv", "missing.csv: No such file"),

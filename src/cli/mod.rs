@@ -27,6 +27,7 @@ mod sweep;
 mod sweep_grid;
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
@@ -62,6 +63,10 @@ enum Command {
     Completions {
         shell: clap_complete::Shell,
     },
+    /// Write the manual pages into a folder: `polyact man /usr/local/share/man/man1`
+    Man {
+        folder: PathBuf,
+    },
 }
 
 /// Do what the command line asks for.
@@ -88,6 +93,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut <Cli as clap::CommandFactory>::command(), "polyact", &mut script);
             Ok(std::io::stdout().write_all(&script)?)
         }
+        Command::Man { folder } => clap_mangen::generate_to(<Cli as clap::CommandFactory>::command(), &folder)
+            .map_err(|source| Failure::File { flag: "man", path: folder.display().to_string(), source }),
     }
 }
 
