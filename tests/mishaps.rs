@@ -352,17 +352,20 @@ fn complaint(folder: &Path, &(code, arguments, part): &Mishap, number: usize) ->
     // Bad usage is followed by what is allowed, over several lines; but only one of them says what was wrong.
     let named = stderr.lines().filter(|line| line.to_lowercase().starts_with("error: ")).count();
     let rows = fs::read(folder.join(&out)).unwrap();
+    let (done, stdout) = (code == 0, String::from_utf8_lossy(&output.stdout));
+    let told = stderr.contains(part) || done && stdout.contains(part);
+    let kept = if done { rows.starts_with(&before) && rows.ends_with(b"\n") } else { rows == before };
     let wrong = if output.status.code() != Some(code) {
         format!("exit code {:?} instead of {code}", output.status.code())
-    } else if !stderr.contains(part) && !(code == 0 && String::from_utf8_lossy(&output.stdout).contains(part)) {
+    } else if !told {
         format!("expected `{part}`")
-    } else if stderr.contains("panicked") || stderr.contains("backtrace") || stderr.contains("frame #") {
+    } else if ["panicked", "backtrace", "frame #"].iter().any(|trace| stderr.contains(trace)) {
         "a backtrace".to_owned()
-    } else if code != 0 && (code != 2 && errors != 1 || named > 1) {
+    } else if !done && (code != 2 && errors != 1 || named > 1) {
         format!("{errors} lines instead of one")
-    } else if code != 0 && !output.stdout.is_empty() {
+    } else if !done && !stdout.is_empty() {
         "something on stdout".to_owned()
-    } else if if code == 0 { !rows.starts_with(&before) || !rows.ends_with(b"\n") } else { rows != before } {
+    } else if !kept {
         "the results file has changed".to_owned()
     } else {
         return None;
@@ -376,10 +379,11 @@ fn check(folder: &Path, mishaps: &[Mishap]) {
     std::thread::scope(|threads| {
         for _ in 0..2 {
             threads.spawn(|| {
-                while let Some((number, mishap)) =
-                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|number| Some((number, mishaps.get(number)?)))
-                {
-                    complaints.lock().unwrap().extend(complaint(folder, mishap, number));
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(mishap) = mishaps.get(number) else { return };
+                    let complaint = complaint(folder, mishap, number);
+                    complaints.lock().unwrap().extend(complaint);
                 }
             });
         }

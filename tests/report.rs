@@ -11,7 +11,7 @@ use polyact::report::{COLUMNS, Results, Row};
 /// A results file with a run of each of these activations.
 fn results(folder: &Path, name: &str, alphas: &[u32]) -> PathBuf {
     let path = folder.join(name);
-    let mut file = Results::open(&path).unwrap();
+    let file = Results::open(&path).unwrap();
     for alpha in alphas {
         let row = Row {
             model: "net".into(),
