@@ -77,11 +77,6 @@ fn every_command_in_the_documentation_is_taken() {
         }
         for arguments in commands(&page) {
             let shown = format!("{}: polyact {}", page.display(), arguments.join(" "));
-            let with_name = std::iter::once("polyact").chain(arguments.iter().map(String::as_str));
-            if let Err(error) = Cli::try_parse_from(with_name) {
-                panic!("{shown}: {error}");
-            }
-            parsed += 1;
             if runnable(&arguments, folder.path()) {
                 let output = Command::new(env!("CARGO_BIN_EXE_polyact"))
                     .args(shortened(&arguments))
@@ -90,8 +85,14 @@ fn every_command_in_the_documentation_is_taken() {
                     .unwrap();
                 assert!(output.status.success(), "{shown}: {}", String::from_utf8_lossy(&output.stderr));
                 run += 1;
+            } else {
+                let with_name = std::iter::once("polyact").chain(arguments.iter().map(String::as_str));
+                if let Err(error) = Cli::try_parse_from(with_name) {
+                    panic!("{shown}: {error}");
+                }
+                parsed += 1;
             }
         }
     }
-    assert!(parsed >= 25 && run >= 15, "{parsed} commands, {run} run");
+    assert!(run >= 20 && run + parsed >= 25, "{run} run, {parsed} parsed");
 }
