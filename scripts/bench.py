@@ -12,6 +12,8 @@ import csv
 import json
 import os
 import resource
+import select
+import signal
 import statistics
 import subprocess
 import sys
@@ -113,10 +115,9 @@ def contestant(kind: str, network: str, folder: Path, batch: int, threads: int) 
             model = horner(folder)(model)
         if kind == "compiled":
             model = torch.compile(model)
-        started = time.perf_counter()
         for _ in range(WARM_UP):
             model(images)
-        print("ready", time.perf_counter() - started, flush=True)
+        print("ready", flush=True)
         for word in sys.stdin:
             if word.strip() == "memory":
                 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
@@ -127,25 +128,22 @@ def contestant(kind: str, network: str, folder: Path, batch: int, threads: int) 
 
 
 class Process:
-    """A contestant that runs, or why it does not."""
+    """A contestant; what became of it, and the seconds until then."""
 
     def __init__(self, command: list, threads: int, limit: float):
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         self.child = subprocess.Popen(
             [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
         )
-        self.ready, self.warm_up = self.wait(limit)
+        started = time.perf_counter()
+        self.state = self.wait(limit)
+        self.warm_up = time.perf_counter() - started
 
-    def wait(self, limit: float) -> tuple:
-        import select
-
+    def wait(self, limit: float) -> str:
         if not select.select([self.child.stdout], [], [], limit)[0]:
-            os.killpg(self.child.pid, 9)
-            return False, limit
-        words = self.child.stdout.readline().split()
-        if not words:
-            sys.exit(f"{self.child.args} ended before it was ready")
-        return True, float(words[1]) if len(words) > 1 else 0.0
+            os.killpg(self.child.pid, signal.SIGKILL)
+            return "not ready after"
+        return "ready" if self.child.stdout.readline() else "failed after"
 
     def ask(self, word: str) -> float:
         self.child.stdin.write(word + "\n")
@@ -153,7 +151,7 @@ class Process:
         return float(self.child.stdout.readline())
 
     def end(self) -> None:
-        if self.ready:
+        if self.state == "ready":
             self.child.stdin.close()
             self.child.wait()
 
@@ -179,7 +177,7 @@ def measure(network: str, args, benchmark: str, folder: Path) -> dict:
         theirs = [sys.executable, "-W", "ignore", __file__, "--contestant", kind, "--networks", network, "--folder", folder]
         theirs += ["--batch", args.batch, "--threads", args.threads]
         turns[kind] = Process(mine if kind.startswith("polyact") else theirs, args.threads, args.compile_limit if kind == "compiled" else 600)
-    rounds = {kind: [] for kind, process in turns.items() if process.ready}
+    rounds = {kind: [] for kind, process in turns.items() if process.state == "ready"}
     for turn in range(args.runs + 1):
         for kind, seconds in rounds.items():
             word = kind.removeprefix("polyact-") if kind.startswith("polyact") else "run"
@@ -197,6 +195,7 @@ def measure(network: str, args, benchmark: str, folder: Path) -> dict:
             "ratio": median_ratio(rounds, kind, "eager"),
             "to": {other: median_ratio(rounds, kind, other) for other in rounds},
             "memory": process.ask("memory") if seconds else None,
+            "state": process.state,
             "warm_up": process.warm_up,
         }
         process.end()
@@ -222,10 +221,10 @@ def markdown(results: dict, args) -> str:
         for kind, title in CONTESTANTS:
             row = result.get(kind)
             if row and row["seconds"]:
-                remark = f" (compiled in {row['warm_up']:.0f} s)" if kind == "compiled" else ""
+                remark = f" (ready in {row['warm_up']:.0f} s)" if kind == "compiled" else ""
                 lines.append(f"| {network} | {title}{remark} | {row['seconds'] * 1e3:.1f} | {row['ratio']:.2f} | {row['memory']:.0f} |")
             elif row:
-                lines.append(f"| {network} | {title}: not compiled after {row['warm_up']:.0f} s | | | |")
+                lines.append(f"| {network} | {title}: {row['state']} {row['warm_up']:.0f} s | | | |")
     lines += ["", "| network | " + " | ".join(f"{a} / {b}" for a, b in COMPARED) + " |", "|---|" + "--:|" * len(COMPARED)]
     for network, result in results.items():
         ratios = [result.get(a, {}).get("to", {}).get(b) for a, b in COMPARED]
