@@ -22,6 +22,9 @@ pub trait Element: Vectorised + Copy + Default + Send + Sync + 'static {
 pub(super) trait Vectorised: Sized {
     unsafe fn load<V: Lanes>(from: *const Self) -> V;
     unsafe fn store<V: Lanes>(register: V, to: *mut Self);
+    /// Whether any of `count` values, at least as many as a register of [`Lanes::Single`] holds, is outside [−bound, bound]
+    /// or not a number; f32 are compared as they are, twice as many at once as f64.
+    unsafe fn any_outside<V: Lanes>(from: *const Self, count: usize, bound: f64) -> bool;
 }
 
 impl Element for f32 {
@@ -73,6 +76,11 @@ impl Vectorised for f32 {
     unsafe fn store<V: Lanes>(register: V, to: *mut f32) {
         unsafe { register.store_single(to) }
     }
+
+    #[inline(always)]
+    unsafe fn any_outside<V: Lanes>(from: *const f32, count: usize, bound: f64) -> bool {
+        unsafe { any_outside::<f32, V::Single>(from, count, f32::at_most(bound).into()) }
+    }
 }
 
 impl Vectorised for f64 {
@@ -85,6 +93,27 @@ impl Vectorised for f64 {
     unsafe fn store<V: Lanes>(register: V, to: *mut f64) {
         unsafe { register.store(to) }
     }
+
+    #[inline(always)]
+    unsafe fn any_outside<V: Lanes>(from: *const f64, count: usize, bound: f64) -> bool {
+        unsafe { any_outside::<f64, V>(from, count, bound) }
+    }
+}
+
+/// The registers in which [`Vectorised::any_outside`] compares; the last one overlaps the one before.
+#[inline(always)]
+unsafe fn any_outside<T: Vectorised, V: Lanes>(from: *const T, count: usize, bound: f64) -> bool {
+    debug_assert!(count >= V::WIDTH);
+    // Otherwise the compiler makes the operands of the arithmetic from these registers, by many shuffles.
+    let from = std::hint::black_box(from);
+    let mut outside = false;
+    unsafe {
+        let bound = V::splat(bound);
+        for start in (0..count).step_by(V::WIDTH) {
+            outside |= T::load::<V>(from.add(start.min(count - V::WIDTH))).any_outside(bound);
+        }
+    }
+    outside
 }
 
 /// One vector register, of f64; in `single` of f32, where f64 is rounded.
@@ -94,6 +123,8 @@ impl Vectorised for f64 {
 pub(super) unsafe trait Lanes: Copy {
     /// Values in one register.
     const WIDTH: usize;
+    /// The register of f32 with the same instructions.
+    type Single: Lanes;
 
     unsafe fn splat(x: f64) -> Self;
     unsafe fn load(from: *const f64) -> Self;
@@ -107,6 +138,9 @@ pub(super) unsafe trait Lanes: Copy {
     unsafe fn sub(self, from: Self) -> Self;
     /// self·by + plus.
     unsafe fn mul_add(self, by: Self, plus: Self) -> Self;
+    /// Asks for the cache line of an address, which need not be mapped.
+    #[inline(always)]
+    unsafe fn prefetch(_at: *const u8) {}
 }
 
 /// The instructions a kernel may use.
@@ -155,6 +189,7 @@ pub(super) struct Portable([f64; 4]);
 // SAFETY: plain arithmetic.
 unsafe impl Lanes for Portable {
     const WIDTH: usize = 4;
+    type Single = single::Portable;
 
     #[inline(always)]
     unsafe fn splat(x: f64) -> Self {
@@ -215,13 +250,14 @@ unsafe impl Lanes for Portable {
 
 #[cfg(target_arch = "x86_64")]
 macro_rules! x86_lanes {
-    ($name:ident, $register:ty, $width:expr, $load_single:ident, $store_single:ident, $any_outside:ident, $splat:ident, $load:ident, $store:ident, $mul:ident, $add:ident, $sub:ident, $fma:ident) => {
+    ($name:ident, $single:ty, $register:ty, $width:expr, $load_single:ident, $store_single:ident, $any_outside:ident, $splat:ident, $load:ident, $store:ident, $mul:ident, $add:ident, $sub:ident, $fma:ident) => {
         #[derive(Clone, Copy)]
         pub(in crate::activation) struct $name($register);
 
         // SAFETY: called only behind the matching `Isa`.
         unsafe impl Lanes for $name {
             const WIDTH: usize = $width;
+            type Single = $single;
 
             #[inline(always)]
             unsafe fn splat(x: f64) -> Self {
@@ -272,6 +308,11 @@ macro_rules! x86_lanes {
             unsafe fn mul_add(self, by: Self, plus: Self) -> Self {
                 $name(unsafe { $fma(self.0, by.0, plus.0) })
             }
+
+            #[inline(always)]
+            unsafe fn prefetch(at: *const u8) {
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+            }
         }
     };
 }
@@ -281,11 +322,12 @@ mod single;
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::Lanes;
+    use super::{Lanes, single};
     use std::arch::x86_64::*;
 
     x86_lanes!(
         Avx2,
+        single::Avx2,
         __m256d,
         4,
         avx2_load_single,
@@ -301,6 +343,7 @@ mod x86 {
     );
     x86_lanes!(
         Avx512,
+        single::Avx512,
         __m512d,
         8,
         avx512_load_single,

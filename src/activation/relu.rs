@@ -5,6 +5,12 @@ use super::kernel::{Clenshaw, Horner, Stages, load, series, store};
 use super::lanes::{Element, Isa, Lanes, MAX_BLOCK, Pass};
 use super::{Activation, Polynomial, Report};
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+/// Bytes ahead of the values computed that are asked for: the processor by itself looks no further than to the end of a
+/// page, and would stand still at the beginning of each.
+const AHEAD: usize = 8192;
+
 /// How far ReLU6 shifts its second ReLU.
 const SIX: f64 = 6.0;
 
@@ -108,6 +114,9 @@ impl<T: Element, F: Term> Pass for ReluPass<'_, T, F> {
         unsafe {
             for start in (0..last).step_by(block) {
                 let (x, y) = (self.x.add(start), self.y.add(start));
+                for line in (0..block * size_of::<T>()).step_by(LINE) {
+                    V::prefetch(x.cast::<u8>().wrapping_add(AHEAD + line));
+                }
                 relu_block::<T, V, K>(self.relu, &self.term, x, y, || outside(start, block));
             }
             if rest > 0 {
@@ -131,15 +140,10 @@ unsafe fn relu_block<T: Element, V: Lanes, const K: usize>(
     outside: impl FnOnce(),
 ) {
     unsafe {
-        let x = load::<T, V, K>(x);
-        let range = V::splat(relu.surely_inside);
-        let mut any_outside = false;
-        for x in x {
-            any_outside |= x.any_outside(range);
-        }
-        if any_outside {
+        if T::any_outside::<V>(x, K * V::WIDTH, relu.surely_inside) {
             outside();
         }
+        let x = load::<T, V, K>(x);
         let mut sum = term.of(&x, relu.range);
         if relu.six {
             let mut shifted = x;

@@ -3,7 +3,7 @@
 use super::{Isa, Lanes, Pass};
 
 #[derive(Clone, Copy)]
-struct Portable([f32; 8]);
+pub(in super::super) struct Portable([f32; 8]);
 
 impl Portable {
     #[inline(always)]
@@ -15,6 +15,7 @@ impl Portable {
 // SAFETY: plain arithmetic.
 unsafe impl Lanes for Portable {
     const WIDTH: usize = 8;
+    type Single = Self;
 
     #[inline(always)]
     unsafe fn splat(x: f64) -> Self {
@@ -75,6 +76,7 @@ mod x86 {
 
     x86_lanes!(
         Avx2,
+        Self,
         __m256,
         8,
         _mm256_loadu_ps,
@@ -90,6 +92,7 @@ mod x86 {
     );
     x86_lanes!(
         Avx512,
+        Self,
         __m512,
         16,
         _mm512_loadu_ps,
@@ -164,7 +167,7 @@ mod x86 {
 }
 
 #[cfg(target_arch = "x86_64")]
-use x86::{Avx2, Avx512};
+pub(in super::super) use x86::{Avx2, Avx512};
 
 impl Isa {
     /// As [`Isa::run`], with registers of f32. Clenshaw's recurrence holds three registers for each that it evaluates.
