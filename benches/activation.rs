@@ -11,11 +11,14 @@ fn relu(criterion: &mut Criterion) {
     let mut y = vec![0f32; VALUES];
     let mut group = criterion.benchmark_group("relu");
     group.throughput(Throughput::Elements(VALUES as u64));
-    for spec in ["paper:7", "paper:10", "paper:12", "paper:14", "square", "chebyshev:27"] {
-        let approximation = Activation::design(&spec.parse().expect("an activation"));
+    let f64s =
+        ["paper:7", "paper:10", "paper:12", "paper:14", "square", "chebyshev:27"].map(|spec| (spec, Arithmetic::F64));
+    let f32s = ["paper:7", "paper:14"].map(|spec| (spec, Arithmetic::F32));
+    for (spec, arithmetic) in f64s.into_iter().chain(f32s) {
+        let approximation = Activation::design_in(&spec.parse().expect("an activation"), arithmetic);
         let relu = Relu::new(approximation.expect("within reach").expect("no exact function"), 20.0);
         // SAFETY: both hold VALUES values.
-        group.bench_function(spec, |bench| {
+        group.bench_function(format!("{spec} in {arithmetic}"), |bench| {
             bench.iter(|| unsafe { relu.run(black_box(x.as_ptr()), y.as_mut_ptr(), VALUES, &mut |_, _| {}) })
         });
     }

@@ -1,14 +1,15 @@
 //! The kernels against the limits of one core: `cargo bench --bench roofline`.
 //!
-//! Measures in one run the peak of fused multiply-adds in f64, the time of reading and writing f32 in memory, and the
-//! kernel in place in the second-level cache and in memory. Prints a Markdown table: the share of the peak counts the
-//! multiply-adds of Horner's scheme, one a coefficient after the first of a stage, and the square of each stage. Then the
-//! max-pool kernel against the same tournament in tensor operations, both on one thread.
+//! Measures in one run, for each instruction set that the processor has, the peak of fused multiply-adds in f64, the time
+//! of reading and writing f32 in memory, and the kernel in place in the second-level cache and in memory. Prints Markdown
+//! tables: the share of the peak counts the multiply-adds of Horner's scheme, one a coefficient after the first of a stage,
+//! and the square of each stage. Then the max-pool kernel against the same tournament in tensor operations, both on one
+//! thread.
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use polyact::activation::{Activation, Relu};
+use polyact::activation::{Activation, Isa, Relu};
 
 /// f32 values that fit the second-level cache, and that do not fit any.
 const CACHED: usize = 16 * 1024;
@@ -17,15 +18,25 @@ const IN_MEMORY: usize = 32 * 1024 * 1024;
 const CHAINS: usize = 96;
 
 fn main() {
-    let peak = peak_per_value();
     let touch = best(5, || {
         let mut x = vec![1f32; IN_MEMORY];
         let x = black_box(&mut x[..]);
         seconds(|| x.iter_mut().for_each(|x| *x = x.max(0.5))) / IN_MEMORY as f64
     });
-    println!("f64 multiply-add: {:.4} ns, {:.1} GFLOP/s a core", peak * 1e9, 2e-9 / peak);
     println!("f32 read and written in memory: {:.3} ns, {:.1} GB/s", touch * 1e9, 8e-9 / touch);
+    for isa in Isa::present().rev().filter(|&isa| isa != Isa::Portable) {
+        isa.limit();
+        relu(isa, touch);
+    }
     println!();
+    #[cfg(feature = "libtorch")]
+    max_pool();
+}
+
+/// The table of one instruction set; `touch` is the seconds of reading and writing one value.
+fn relu(isa: Isa, touch: f64) {
+    let peak = peak_per_value(isa);
+    println!("\n{isa}, f64 multiply-add: {:.4} ns, {:.1} GFLOP/s a core\n", peak * 1e9, 2e-9 / peak);
     println!(
         "| α | degrees | multiply-adds | ns a value in cache | share of peak | ns a value in memory | memory's share |"
     );
@@ -55,9 +66,6 @@ fn main() {
             100.0 * touch / in_memory
         );
     }
-    println!();
-    #[cfg(feature = "libtorch")]
-    max_pool();
 }
 
 #[cfg(feature = "libtorch")]
@@ -66,6 +74,7 @@ fn max_pool() {
     use tch::{Device, Kind, Tensor};
 
     tch::set_num_threads(1);
+    Isa::present().for_each(Isa::limit);
     let sign =
         Sign::design(&Spec::Paper { alpha: 14 }, Arithmetic::F64).expect("within reach").expect("no exact function");
     println!("| max-pool, α = 14 | ns an output, kernel | channels last | tensor operations | ratio |");
@@ -102,13 +111,13 @@ fn max_pool() {
 }
 
 /// Seconds of one multiply-add on one f64, in vectors.
-fn peak_per_value() -> f64 {
+fn peak_per_value(isa: Isa) -> f64 {
     const ROUNDS: usize = 20_000;
     let mut values = [1.0; CHAINS];
-    best(200, || seconds(|| chains(black_box(&mut values), ROUNDS)) / (ROUNDS * CHAINS) as f64)
+    best(200, || seconds(|| chains(isa, black_box(&mut values), ROUNDS)) / (ROUNDS * CHAINS) as f64)
 }
 
-fn chains(values: &mut [f64; CHAINS], rounds: usize) {
+fn chains(isa: Isa, values: &mut [f64; CHAINS], rounds: usize) {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx512f")]
@@ -122,13 +131,12 @@ fn chains(values: &mut [f64; CHAINS], rounds: usize) {
             fused::<{ CHAINS / 2 }>(first.try_into().expect("half"), rounds);
             fused::<{ CHAINS / 2 }>(second.try_into().expect("half"), rounds);
         }
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has the instructions.
-            return unsafe { avx512(values, rounds) };
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has the instructions.
-            return unsafe { avx2(values, rounds) };
+        match isa {
+            // SAFETY: the processor has the instructions, as they are among those present.
+            Isa::Avx512 => return unsafe { avx512(values, rounds) },
+            // SAFETY: as above.
+            Isa::Avx2 => return unsafe { avx2(values, rounds) },
+            Isa::Portable => {}
         }
     }
     fused::<CHAINS>(values, rounds);

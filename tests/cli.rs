@@ -67,6 +67,43 @@ fn a_row_does_not_depend_on_batch_threads_or_repetition() {
     }
 }
 
+/// Every column is the same on AVX2 and AVX-512, the margins of all images included, as long as libtorch's own kernels are; the
+/// portable form, which does not fuse multiplication and addition, may differ in what max_logit_error shows.
+#[test]
+fn a_row_does_not_depend_on_the_width_of_vectors() {
+    let folder = tempfile::tempdir().unwrap();
+    let present: Vec<String> = polyact::activation::Isa::present().map(|isa| isa.to_string()).collect();
+    let mut compared = 0;
+    for (model, arithmetic) in [("resnet20-fashion.pt", "f64"), ("vgg-fashion.pt", "f64"), ("vgg-fashion.pt", "f32")] {
+        let model = weights(model);
+        let runs: Vec<(String, Vec<String>, String)> = present
+            .iter()
+            .map(|isa| {
+                let out = folder.path().join("results.csv");
+                let predictions = folder.path().join("predictions.csv");
+                let _ = fs::remove_file(&out);
+                let common = ["eval", "--model", text(&model), "--relu-range", "16", "--quiet", "--out", text(&out)];
+                let more = ["--limit", "600", "--relu", "paper:9", "--arithmetic", arithmetic, "--instructions", isa];
+                polyact_succeeds(&[&common[..], &more, &["--predictions", text(&predictions)]].concat());
+                (isa.clone(), rows(&out).remove(0), fs::read_to_string(predictions).unwrap())
+            })
+            .collect();
+        let (_, widest, margins) = runs.last().unwrap();
+        for (isa, row, found) in &runs {
+            assert_eq!(reproducible(row), reproducible(widest), "{isa}");
+            let error = |row: &[String]| column(row, "max_logit_error").parse::<f64>().unwrap();
+            if isa == "portable" {
+                assert!((error(row) - error(widest)).abs() <= 2e-3 * error(widest), "{row:?}");
+            } else {
+                assert_eq!(error(row), error(widest), "{isa}");
+                assert_eq!(found, margins, "{isa}");
+            }
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 3 * present.len());
+}
+
 /// f32 on Chebyshev series has the accuracy of f64, holds degrees that f64 does not, and has a column that says so.
 #[test]
 fn activations_can_be_computed_in_f32() {

@@ -1,4 +1,4 @@
-//! Vectors of f64 for the kernels, and in `single` of f32: AVX-512, AVX2, and a portable form, chosen at run time.
+//! Vectors of f64 for the kernels, and in `single` of f32: AVX-512, AVX2, and a portable form.
 //!
 //! All forms do the same operations in the same order on each value; the vector forms fuse multiply and add, the
 //! portable one rounds in between, so results of the two differ in the last bits of f64.
@@ -119,7 +119,7 @@ unsafe fn any_outside<T: Vectorised, V: Lanes>(from: *const T, count: usize, bou
 /// One vector register, of f64; in `single` of f32, where f64 is rounded.
 ///
 /// # Safety
-/// The methods of the vector forms may be called only where the processor has the instructions; see [`Isa`].
+/// The methods of the vector forms may be called only where the processor has the instructions; see [`super::Isa`].
 pub(super) unsafe trait Lanes: Copy {
     /// Values in one register.
     const WIDTH: usize;
@@ -141,46 +141,6 @@ pub(super) unsafe trait Lanes: Copy {
     /// Asks for the cache line of an address, which need not be mapped.
     #[inline(always)]
     unsafe fn prefetch(_at: *const u8) {}
-}
-
-/// The instructions a kernel may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Isa {
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    Portable,
-}
-
-impl Isa {
-    /// The widest that this processor has.
-    pub(super) fn detect() -> Isa {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") {
-                return Isa::Avx512;
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Isa::Avx2;
-            }
-        }
-        Isa::Portable
-    }
-
-    /// All that this processor has.
-    #[cfg(test)]
-    pub(super) fn present() -> Vec<Isa> {
-        let mut present = vec![Isa::Portable];
-        if Isa::detect() != Isa::Portable {
-            present.push(Isa::detect());
-        }
-        #[cfg(target_arch = "x86_64")]
-        if Isa::detect() == Isa::Avx512 {
-            present.push(Isa::Avx2);
-        }
-        present
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -318,7 +278,7 @@ macro_rules! x86_lanes {
 }
 
 // After the macro, which it uses too.
-mod single;
+pub(super) mod single;
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -393,47 +353,4 @@ mod x86 {
 }
 
 #[cfg(target_arch = "x86_64")]
-use x86::{Avx2, Avx512};
-
-/// A loop that can be compiled for each kind of vector.
-pub(super) trait Pass {
-    /// Run with registers of `V`, `K` of them at a time.
-    ///
-    /// # Safety
-    /// The processor must have the instructions of `V`.
-    unsafe fn run<V: Lanes, const K: usize>(self);
-}
-
-impl Isa {
-    /// Run `pass` with these instructions. They must be present, as they are for what [`Isa::detect`] returned.
-    ///
-    /// The number of registers hides the latency of the fused multiply-add, four cycles on two ports, and leaves room
-    /// for as many squares beside the accumulators and one coefficient.
-    pub(super) fn run<P: Pass>(self, pass: P) {
-        match self {
-            // SAFETY: the processor has the instructions.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512(pass) },
-            // SAFETY: the processor has the instructions.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { avx2(pass) },
-            // SAFETY: plain arithmetic.
-            Isa::Portable => unsafe { pass.run::<Portable, 2>() },
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn avx512<P: Pass>(pass: P) {
-    unsafe { pass.run::<Avx512, 10>() }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<P: Pass>(pass: P) {
-    unsafe { pass.run::<Avx2, 7>() }
-}
-
-/// Values in the largest block, K·WIDTH over all forms.
-pub(super) const MAX_BLOCK: usize = 80;
+pub(super) use x86::{Avx2, Avx512};

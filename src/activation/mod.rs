@@ -15,6 +15,7 @@ mod coefficients;
 #[cfg(feature = "libtorch")]
 mod cuda;
 mod file;
+mod isa;
 mod kernel;
 mod lanes;
 mod pool;
@@ -32,6 +33,7 @@ pub use coefficients::{Coefficients, CoefficientsError, plain_list};
 #[cfg(feature = "libtorch")]
 pub(crate) use cuda::{Addresses, BLOCK, Planes};
 pub use file::{CoefficientFile, FileError};
+pub use isa::Isa;
 pub use lanes::Element;
 pub use pool::{MAX_WINDOW, MaxPool, Plane, Window};
 pub use relu::Relu;

@@ -1,8 +1,9 @@
 //! The ReLU and ReLU6 kernels: one pass over the values, computed in f64 or f32, counted where they leave the range.
 
 use super::approximation::Form;
+use super::isa::{Isa, MAX_BLOCK, Pass};
 use super::kernel::{Clenshaw, Horner, Stages, load, series, store};
-use super::lanes::{Element, Isa, Lanes, MAX_BLOCK, Pass};
+use super::lanes::{Element, Lanes};
 use super::{Activation, Polynomial, Report};
 
 /// Bytes of a cache line.

@@ -6,6 +6,7 @@ use clap::Args;
 use tch::{Cuda, Device};
 
 use super::Failure;
+use crate::activation::Isa;
 use crate::dataset::{Dataset, Holdout, Interpolation, Layout, OpenOptions, Preparation, Transform};
 use crate::evaluation::DEFAULT_BATCH;
 use crate::model::{self, Model, Preprocess};
@@ -32,6 +33,10 @@ pub(super) struct DeviceOptions {
     /// Threads for the network, and as many for decoding [default: as many as the machine has cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=4096))]
     pub threads: Option<i32>,
+    /// Instructions of the activations on the CPU: avx512, avx2 or portable, to see what depends on them [default: the widest
+    /// there are]
+    #[arg(long, value_name = "ISA")]
+    pub instructions: Option<Isa>,
 }
 
 fn device(text: &str) -> Result<Device, String> {
@@ -57,7 +62,7 @@ impl ModelOptions {
 }
 
 impl DeviceOptions {
-    /// Set threads and precision, and see that the devices are there.
+    /// Set threads, instructions and precision, and see that the devices are there.
     ///
     /// # Errors
     /// CUDA asked for and not there, with the cause.
@@ -66,6 +71,9 @@ impl DeviceOptions {
             tch::set_num_threads(threads);
             // Fails only where the pool is there already, and this is its first use.
             let _ = rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global();
+        }
+        if let Some(isa) = self.instructions {
+            isa.limit();
         }
         model::allow_tf32(self.tf32);
         for device in &self.device {

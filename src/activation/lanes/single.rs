@@ -1,6 +1,6 @@
 //! Vectors of f32 with the operations of [`Lanes`]: what is f64 in its signatures is rounded.
 
-use super::{Isa, Lanes, Pass};
+use super::Lanes;
 
 #[derive(Clone, Copy)]
 pub(in super::super) struct Portable([f32; 8]);
@@ -168,31 +168,3 @@ mod x86 {
 
 #[cfg(target_arch = "x86_64")]
 pub(in super::super) use x86::{Avx2, Avx512};
-
-impl Isa {
-    /// As [`Isa::run`], with registers of f32. Clenshaw's recurrence holds three registers for each that it evaluates.
-    pub(in super::super) fn run_single<P: Pass>(self, pass: P) {
-        match self {
-            // SAFETY: the processor has the instructions.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512(pass) },
-            // SAFETY: the processor has the instructions.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { avx2(pass) },
-            // SAFETY: plain arithmetic.
-            Isa::Portable => unsafe { pass.run::<Portable, 1>() },
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn avx512<P: Pass>(pass: P) {
-    unsafe { pass.run::<Avx512, 5>() }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<P: Pass>(pass: P) {
-    unsafe { pass.run::<Avx2, 4>() }
-}

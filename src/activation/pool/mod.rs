@@ -10,8 +10,9 @@ mod window;
 
 use std::ops::Range;
 
+use super::isa::{Isa, MAX_BLOCK, Pass};
 use super::kernel::{Clenshaw, Horner, Stages, load, store};
-use super::lanes::{Element, Isa, Lanes, MAX_BLOCK, Pass};
+use super::lanes::{Element, Lanes};
 use super::{Report, Sign};
 use rows::Rows;
 pub use window::{Plane, Window};

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::{MAX_WINDOW, MaxPool, Plane, Window};
 use crate::activation::Report;
-use crate::activation::lanes::{Element, Lanes, MAX_BLOCK};
+use crate::activation::isa::MAX_BLOCK;
+use crate::activation::lanes::{Element, Lanes};
 
 /// The last rows of a plane, as many as a window reaches over, as z = s·x + 1/2 and with the padding around them. Rows
 /// are numbered from the top of the padding.
