@@ -128,15 +128,19 @@ impl Comparison {
             mults: file.value(row, "mults")?,
             runs: Vec::new(),
         };
+        let percent = |column, least: f64| match file.required(row, column)? {
+            value if (least..=100.0).contains(&value) => Ok(value),
+            _ => Err(file.invalid(row, column)),
+        };
         let run = Run {
-            top1: file.required(row, "top1")?,
-            top1_diff: file.required(row, "top1_diff")?,
-            agreement: file.required(row, "agreement")?,
+            top1: percent("top1", 0.0)?,
+            top1_diff: percent("top1_diff", -100.0)?,
+            agreement: percent("agreement", 0.0)?,
             overflow_images: file.required(row, "overflow_images")?,
             best: false,
             place,
         };
-        let top1_exact = file.required(row, "top1_exact")?;
+        let top1_exact = percent("top1_exact", 0.0)?;
 
         let block = &mut self.blocks[block];
         put(&mut block.exact, model, top1_exact);

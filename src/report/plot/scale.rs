@@ -84,7 +84,8 @@ fn linear(low: f64, high: f64, count: usize) -> Vec<(f64, Label)> {
     let step =
         [1.0, 2.0, 5.0, 10.0].map(|m| m * 10f64.powf(power)).into_iter().find(|&step| step >= coarse * (1.0 - 1e-9));
     let step = step.unwrap_or(coarse);
-    let decimals = (-(step.log10() + 1e-9).floor()).max(0.0) as usize;
+    // Ends that are nearly or wholly the same number have no step of their own.
+    let decimals = (-(step.log10() + 1e-9).floor()).clamp(0.0, f64::from(f64::DIGITS)) as usize;
     let (first, last) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
     (first..=last).map(|i| i as f64 * step).map(|value| (value, Label::plain(&number(value, decimals)))).collect()
 }
@@ -116,6 +117,7 @@ mod tests {
         assert_eq!(labels(Scale::Log, 4.0, 128.0, 4), ["5", "10", "20", "50", "100"]);
         assert_eq!(labels(Scale::Log, 0.01, 0.1, 4), ["0.01", "0.02", "0.05", "0.1"]);
         assert_eq!(labels(Scale::SymmetricLog(1e-3), -1.0, 1.0, 6), ["−1", "−0.1", "−10−2", "0", "10−2", "0.1", "1"]);
+        assert!(labels(Scale::Linear, 2e18, 2e18, 5).len() <= 1);
         for count in 1..9 {
             assert!(labels(Scale::Linear, 0.013, 0.98, count).len() <= count + 1);
             assert!(labels(Scale::Log, 1e-18, 1.0, count).len() <= count + 1);
