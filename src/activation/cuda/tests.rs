@@ -120,9 +120,9 @@ fn of_cpu<T: Element>(relu: &Relu, x: &[T]) -> Vec<T> {
     y
 }
 
-/// The kernel on four images, on the grid it asks for and on smaller ones; in place on the last.
+/// The kernel on a million values in four images, on the grid it asks for and on smaller ones; and in place.
 fn check_relu<T: Element>(relu: &Relu, deviation: f64, name: &str) {
-    let length = 1 << 16;
+    let length = 1 << 18;
     let x: Vec<T> = values(4 * length, relu.range());
     let expected = of_cpu(relu, &x);
     let largest = expected.iter().fold(1.0, |size: f64, y| size.max(y.to_f64().abs()));
