@@ -141,6 +141,17 @@ pub(super) unsafe trait Lanes: Copy {
     /// Asks for the cache line of an address, which need not be mapped.
     #[inline(always)]
     unsafe fn prefetch(_at: *const u8) {}
+
+    /// Asks for `count` values that a pass over memory comes to after those at `from`: the processor by itself reads ahead no
+    /// further than to the end of a page, and would stand still at the beginning of each.
+    #[inline(always)]
+    unsafe fn read_ahead<T>(from: *const T, count: usize) {
+        const LINE: usize = 64;
+        const AHEAD: usize = 8192;
+        for line in (0..count * size_of::<T>()).step_by(LINE) {
+            unsafe { Self::prefetch(from.cast::<u8>().wrapping_add(AHEAD + line)) };
+        }
+    }
 }
 
 #[derive(Clone, Copy)]

@@ -14,6 +14,8 @@ mod clenshaw;
 mod coefficients;
 #[cfg(feature = "libtorch")]
 mod cuda;
+#[cfg(feature = "libtorch")]
+pub(crate) mod exact;
 mod file;
 mod isa;
 mod kernel;

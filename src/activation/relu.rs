@@ -6,12 +6,6 @@ use super::kernel::{Clenshaw, Horner, Stages, load, series, store};
 use super::lanes::{Element, Lanes};
 use super::{Activation, Polynomial, Report};
 
-/// Bytes of a cache line.
-const LINE: usize = 64;
-/// Bytes ahead of the values computed that are asked for: the processor by itself looks no further than to the end of a
-/// page, and would stand still at the beginning of each.
-const AHEAD: usize = 8192;
-
 /// How far ReLU6 shifts its second ReLU.
 const SIX: f64 = 6.0;
 
@@ -115,9 +109,7 @@ impl<T: Element, F: Term> Pass for ReluPass<'_, T, F> {
         unsafe {
             for start in (0..last).step_by(block) {
                 let (x, y) = (self.x.add(start), self.y.add(start));
-                for line in (0..block * size_of::<T>()).step_by(LINE) {
-                    V::prefetch(x.cast::<u8>().wrapping_add(AHEAD + line));
-                }
+                V::read_ahead(x, block);
                 relu_block::<T, V, K>(self.relu, &self.term, x, y, || outside(start, block));
             }
             if rest > 0 {

@@ -5,8 +5,16 @@
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <malloc.h>
 
 namespace polyact {
+
+void keep_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
+#endif
+}
 
 void allow_tf32(bool allowed) {
   at::globalContext().setAllowTF32CuDNN(allowed);

@@ -8,7 +8,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::libtorch::{self, parallel_for};
 use super::site::{Computation, Overflow, SiteKind, Sites};
 use super::{Statistics, cuda};
-use crate::activation::{Element, MaxPool, Plane, Relu};
+use crate::activation::{Element, MaxPool, Plane, Relu, Window, exact};
 
 /// Values that one thread takes at least: below, waking a thread costs more than it saves.
 const GRAIN: usize = 8192;
@@ -45,7 +45,10 @@ pub(super) fn apply(
 }
 
 fn exact(kind: SiteKind, x: &mut Tensor, in_place: bool) -> Result<Tensor, TchError> {
+    let here = (x.device(), x.f_kind()?) == (Device::Cpu, Kind::Float);
     match kind {
+        SiteKind::Relu if here && batch_major_and_dense(x) => exact_relu(x, in_place),
+        SiteKind::MaxPool { window, .. } if here && x.dim() == 4 && channels_last(x) => exact_max_pool(x, &window),
         SiteKind::Relu if in_place => x.f_relu_(),
         SiteKind::Relu => x.f_relu(),
         SiteKind::Relu6 if in_place => x.f_clamp_(0.0, 6.0),
@@ -61,6 +64,34 @@ fn exact(kind: SiteKind, x: &mut Tensor, in_place: bool) -> Result<Tensor, TchEr
             )
         }
     }
+}
+
+fn exact_relu(x: &Tensor, in_place: bool) -> Result<Tensor, TchError> {
+    let y = if in_place { x.shallow_clone() } else { x.f_empty_like()? };
+    let (from, to) = (x.data_ptr() as usize, y.data_ptr() as usize);
+    let count = x.numel();
+    // SAFETY: both tensors are dense, of the same layout, and hold `count` values; threads have disjoint pieces.
+    let piece = |begin, end| unsafe {
+        exact::relu((from as *const f32).add(begin), (to as *mut f32).add(begin), end - begin);
+    };
+    parallel_for(count, GRAIN, piece).map_err(|error| TchError::Torch(error.to_string()))?;
+    Ok(y)
+}
+
+fn exact_max_pool(x: &Tensor, window: &Window) -> Result<Tensor, TchError> {
+    let (images, channels, height, width) = x.size4()?;
+    let (extent, depth) = ([height as usize, width as usize], channels as usize);
+    let [rows, columns] = output_size(window, extent)?;
+    let x = x.f_permute([0, 2, 3, 1])?.f_contiguous()?;
+    let y = Tensor::f_empty([images, rows, columns, channels], (Kind::Float, Device::Cpu))?;
+    let (from, to) = (x.data_ptr() as usize, y.data_ptr() as usize);
+    let values = columns as usize * depth * window.len();
+    parallel_for((images * rows) as usize, (GRAIN / values.max(1)).max(1), |begin, end| {
+        // SAFETY: both tensors hold `images` planes without gaps; threads have disjoint rows of outputs.
+        unsafe { exact::max_pool(from as *const f32, to as *mut f32, Plane { extent, depth }, window, begin..end) };
+    })
+    .map_err(|error| TchError::Torch(error.to_string()))?;
+    y.f_permute([0, 3, 1, 2])
 }
 
 /// Count the values of every image of `x`, images on several threads.
@@ -128,10 +159,7 @@ fn approximate_max_pool(pool: &MaxPool, x: &Tensor, sites: &Sites, index: usize)
         return approximate_max_pool(pool, &x.f_unsqueeze(0)?, sites, index)?.f_squeeze_dim(0);
     }
     let (_, _, height, width) = x.size4()?;
-    let output = [pool.window().output(0, height as usize) as i64, pool.window().output(1, width as usize) as i64];
-    if output.contains(&0) {
-        return Err(TchError::Torch(format!("a max-pool's window is larger than its input of {height}x{width}")));
-    }
+    let output = output_size(pool.window(), [height as usize, width as usize])?;
     let overflow = &sites.entry(index).overflow;
     let computed = match (x.device(), x.f_kind()?) {
         (Device::Cpu, Kind::Float) => Some(pool_kernel::<f32>(pool, x, output, overflow)?),
@@ -147,6 +175,21 @@ fn approximate_max_pool(pool: &MaxPool, x: &Tensor, sites: &Sites, index: usize)
     pool.of_tensor(x)
 }
 
+/// Rows and columns of the output of a max-pool.
+fn output_size(window: &Window, input: [usize; 2]) -> Result<[i64; 2], TchError> {
+    let output = [0, 1].map(|axis| window.output(axis, input[axis]) as i64);
+    if output.contains(&0) {
+        let [height, width] = input;
+        return Err(TchError::Torch(format!("a max-pool's window is larger than its input of {height}x{width}")));
+    }
+    Ok(output)
+}
+
+/// Whether the values of a pixel lie side by side.
+fn channels_last(x: &Tensor) -> bool {
+    x.stride()[1] == 1 && x.size()[1] > 1
+}
+
 fn pool_kernel<T: Element>(
     pool: &MaxPool,
     x: &Tensor,
@@ -156,7 +199,7 @@ fn pool_kernel<T: Element>(
     let (images, channels, height, width) = x.size4()?;
     let kind = x.f_kind()?;
     // Threads share out planes, and an image whose channels lie last is one.
-    let last = x.stride()[1] == 1 && channels > 1 && images >= i64::from(tch::get_num_threads());
+    let last = channels_last(x) && images >= i64::from(tch::get_num_threads());
     let extent = [height as usize, width as usize];
     let (x, y, plane) = if last {
         let x = x.f_permute([0, 2, 3, 1])?.f_contiguous()?;

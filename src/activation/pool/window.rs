@@ -26,6 +26,18 @@ impl Window {
         output
     }
 
+    /// Where, along axis 0 or 1 with `input` places, the values of window number `at` stand that are no padding.
+    pub(in crate::activation) fn inside(
+        &self,
+        axis: usize,
+        at: usize,
+        input: usize,
+    ) -> impl Iterator<Item = usize> + Clone + use<> {
+        let (begin, padding, dilation) = (at * self.stride[axis], self.padding[axis], self.dilation[axis]);
+        let places = (0..self.kernel[axis]).map(move |i| begin + i * dilation);
+        places.filter_map(move |place| place.checked_sub(padding).filter(|&place| place < input))
+    }
+
     /// From the first to the last value of a window along axis 0 or 1, both included.
     pub(super) fn reach(&self, axis: usize) -> usize {
         self.dilation[axis] * (self.kernel[axis] - 1) + 1
