@@ -247,11 +247,12 @@ def chart(results: dict) -> str:
             parts.append(f'<text x="{left - 8}" y="{y + 13}" text-anchor="end">{title}</text>')
             parts.append(f'<rect x="{left}" y="{y}" width="{width:.1f}" height="{bar - 4}" fill="{colour}"/>')
             cut = " →" if row["ratio"] > longest else ""
-            parts.append(f'<text x="{left + width + 6:.1f}" y="{y + 12}">{row["ratio"]:.2f}{cut}</text>')
+            halo = 'stroke="white" stroke-width="4" paint-order="stroke"'
+            parts.append(f'<text x="{left + width + 6:.1f}" y="{y + 12}" {halo}>{row["ratio"]:.2f}{cut}</text>')
             y += bar
         y += gap
     line = left + scale
-    parts.append(f'<line x1="{line}" x2="{line}" y1="20" y2="{y - gap}" stroke="#444" stroke-dasharray="3 3"/>')
+    parts.insert(0, f'<line x1="{line}" x2="{line}" y1="20" y2="{y - gap}" stroke="#444" stroke-dasharray="3 3"/>')
     parts.append(f'<text x="{left}" y="{y - 8}">time as a ratio to PyTorch eager, exact (dashed: 1)</text>')
     body = "\n".join(parts)
     return (

@@ -252,6 +252,24 @@ fn devices_share_the_images_and_give_the_row_of_one() {
 }
 
 #[test]
+fn a_site_in_a_branch_that_is_not_taken_is_calibrated_as_not_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    python("small_archives.py", &[text(folder.path())]);
+    let [model, out] = ["Branches.pt", "ranges.csv"].map(|name| folder.path().join(name));
+    let images = dataset(&folder.path().join("images"), &[4, 3, 12, 12], &[0, 1, 2, 3]);
+    let common = ["--model", text(&model), "--dataset", text(&images), "--quiet"];
+    let told = polyact_succeeds(&[&["calibrate", "--out", text(&out)], &common[..]].concat());
+    let lines = rows(&out);
+    assert_eq!(lines.len(), 2);
+    let values = |line: &[String]| line[13].parse::<u64>().unwrap();
+    let unreached = lines.iter().find(|line| values(line) == 0).unwrap();
+    assert_eq!(lines.iter().map(|line| values(line)).max(), Some(4 * 6 * 12 * 12));
+    assert!(told.contains(&format!("{}: not reached by any image", unreached[0])), "{told}");
+    let range = format!("file:{}", text(&out));
+    polyact_succeeds(&[&["eval", "--relu-range", &range], &common[..]].concat());
+}
+
+#[test]
 fn plans_and_range_files_set_single_sites() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, content: &str| {

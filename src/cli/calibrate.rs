@@ -373,6 +373,8 @@ impl Measured<'_> {
         for (site, statistics) in sites.iter().zip(&self.calibration.sites) {
             if statistics.not_a_number > 0 {
                 text += &format!("{}: {} inputs are no numbers\n", site.name, statistics.not_a_number);
+            } else if statistics.values == 0 {
+                text += &format!("{}: not reached by any image; its range of 1 is arbitrary\n", site.name);
             } else if statistics.largest == 0.0 {
                 text += &format!("{}: no input but zeros; its range of 1 is arbitrary\n", site.name);
             }

@@ -29,7 +29,9 @@ pub fn calibrate(
 ) -> Result<Calibration, EvaluationError> {
     let dataset = scope.dataset;
     let table = model.observed(bounds);
-    let mut calibration = Calibration { sites: vec![Statistics::default(); table.count()], ..Calibration::default() };
+    // A site in a branch that is not taken counts nothing, but for every bound.
+    let none = Statistics::new(bounds.len());
+    let mut calibration = Calibration { sites: vec![none; table.count()], ..Calibration::default() };
     std::thread::scope(|threads| {
         for batch in dataset.read_ahead(threads, scope.preparation, scope.images, scope.batch) {
             refuse_misfit(dataset, &batch)?;
