@@ -5,7 +5,8 @@
 //! p is the composition of [`crate::minimax`]. In the place of ReLU a single polynomial can stand as well, as in work before
 //! compositions. Nothing is clipped: outside the range the polynomials are evaluated as
 //! they would be under encryption, and the inputs there are counted. Compositions are computed in f64, or in f32 on Chebyshev
-//! series ([`Arithmetic`]); docs/arithmetic.md compares them.
+//! series ([`Arithmetic`]); docs/arithmetic.md compares them. `exact` has the functions themselves, for networks in which
+//! they stay.
 
 mod accuracy;
 mod approximation;
