@@ -74,7 +74,8 @@ fn max_pool() {
     use tch::{Device, Kind, Tensor};
 
     tch::set_num_threads(1);
-    Isa::present().for_each(Isa::limit);
+    // Or whatever is the widest here.
+    Isa::Avx512.limit();
     let sign =
         Sign::design(&Spec::Paper { alpha: 14 }, Arithmetic::F64).expect("within reach").expect("no exact function");
     println!("| max-pool, α = 14 | ns an output, kernel | channels last | tensor operations | ratio |");

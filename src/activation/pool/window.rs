@@ -27,6 +27,7 @@ impl Window {
     }
 
     /// Where, along axis 0 or 1 with `input` places, the values of window number `at` stand that are no padding.
+    #[cfg(feature = "libtorch")]
     pub(in crate::activation) fn inside(
         &self,
         axis: usize,
