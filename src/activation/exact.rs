@@ -26,21 +26,29 @@ struct ReluPass {
 impl Pass for ReluPass {
     #[inline(always)]
     unsafe fn run<V: Lanes, const K: usize>(self) {
-        let rectified = |x: f32| if x <= 0.0 { 0.0 } else { x };
         let whole = self.count - self.count % BLOCK;
         // SAFETY: the values are the caller's.
         unsafe {
             for start in (0..whole).step_by(BLOCK) {
                 let x = self.x.add(start);
                 V::read_ahead::<f32>(x, BLOCK);
-                let values = x.cast::<[f32; BLOCK]>().read_unaligned();
-                self.y.add(start).cast::<[f32; BLOCK]>().write_unaligned(values.map(rectified));
+                let mut values = x.cast::<[f32; BLOCK]>().read_unaligned();
+                for x in &mut values {
+                    *x = rectified(*x);
+                }
+                self.y.add(start).cast::<[f32; BLOCK]>().write_unaligned(values);
             }
             for i in whole..self.count {
                 *self.y.add(i) = rectified(*self.x.add(i));
             }
         }
     }
+}
+
+/// max(x, 0), or what is not a number.
+#[inline(always)]
+fn rectified(x: f32) -> f32 {
+    if x <= 0.0 { 0.0 } else { x }
 }
 
 /// The rows `rows` of outputs, counted over all planes, of a max-pool over planes of which the values of a pixel lie side by
