@@ -15,7 +15,19 @@ mod libtorch {
     const VERSION: &str = "2.13.0";
 
     /// The C++ side of `src/model`.
-    const CPP: [&str; 5] = ["convolution", "libtorch", "network", "operator", "swap"];
+    const CPP: [&str; 11] = [
+        "batch",
+        "convolution",
+        "forks",
+        "layout",
+        "libtorch",
+        "network",
+        "operator",
+        "polynomial",
+        "strides",
+        "swap",
+        "writes",
+    ];
 
     pub fn build() {
         // torch-sys says where it found libtorch, to its direct dependents only.
@@ -47,10 +59,12 @@ mod libtorch {
             // GCC 12 sees overflows in libtorch's own reference counts.
             .flag_if_supported("-Wno-stringop-overflow")
             .compile("polyact_bridge");
-        let headers = ["convolution", "libtorch", "network", "operator"].map(|name| format!("{name}.h"));
-        let bridges = ["bridge.rs", "libtorch.rs"].map(str::to_owned);
-        for file in CPP.map(|name| format!("{name}.cpp")).iter().chain(&headers).chain(&bridges) {
-            println!("cargo:rerun-if-changed=src/model/{file}");
+        for name in CPP {
+            println!("cargo:rerun-if-changed=src/model/{name}.cpp");
+            println!("cargo:rerun-if-changed=src/model/{name}.h");
+        }
+        for bridge in ["bridge", "libtorch"] {
+            println!("cargo:rerun-if-changed=src/model/{bridge}.rs");
         }
 
         println!("cargo:rustc-link-search=native={}", lib.display());

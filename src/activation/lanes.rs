@@ -10,6 +10,11 @@ pub trait Element: Vectorised + Copy + Default + Send + Sync + 'static {
     fn from_f64(x: f64) -> Self;
     /// The largest number of this type that is not above `bound`, which is finite.
     fn at_most(bound: f64) -> Self;
+    /// Moved into [−range, range], which is finite; what is not a number stays.
+    fn clipped(self, range: f64) -> Self {
+        let end = Self::at_most(range).to_f64();
+        Self::from_f64(self.to_f64().clamp(-end, end))
+    }
     /// The type in C++.
     #[cfg(feature = "libtorch")]
     const C_NAME: &'static str;

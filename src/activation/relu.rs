@@ -18,6 +18,7 @@ pub struct Relu {
     /// Below which |x| is in range, whatever its rounding.
     surely_inside: f64,
     six: bool,
+    clipping: bool,
     isa: Isa,
 }
 
@@ -28,7 +29,7 @@ impl Relu {
             Activation::Composition(sign) => sign.surely_inside(range),
             Activation::Polynomial(_) => range,
         };
-        Relu { approximation, range, surely_inside, six: false, isa: Isa::detect() }
+        Relu { approximation, range, surely_inside, six: false, clipping: false, isa: Isa::detect() }
     }
 
     /// ReLU6 for inputs in [−`range`, `range`].
@@ -36,9 +37,20 @@ impl Relu {
         Relu { six: true, ..Relu::new(approximation, range) }
     }
 
+    /// The same, or one that moves inputs beyond the range to its end, as no encrypted circuit can.
+    pub fn clipping(self, clipping: bool) -> Relu {
+        Relu { clipping, ..self }
+    }
+
     /// The bound B of the inputs.
     pub fn range(&self) -> f64 {
         self.range
+    }
+
+    /// The range to whose end inputs are moved, if they are.
+    #[cfg(feature = "libtorch")]
+    pub(crate) fn clip(&self) -> Option<f64> {
+        self.clipping.then_some(self.range)
     }
 
     /// What stands in for ReLU.
@@ -123,7 +135,7 @@ impl<T: Element, F: Term> Pass for ReluPass<'_, T, F> {
     }
 }
 
-/// One block of K·WIDTH values; `outside` is called before anything is written if one of them is out of range.
+/// One block of K·WIDTH values; `outside` is called before anything is written if one of them may be out of range.
 #[inline(always)]
 unsafe fn relu_block<T: Element, V: Lanes, const K: usize>(
     relu: &Relu,
@@ -133,10 +145,16 @@ unsafe fn relu_block<T: Element, V: Lanes, const K: usize>(
     outside: impl FnOnce(),
 ) {
     unsafe {
+        let mut from = x;
+        let mut moved = [T::default(); MAX_BLOCK];
         if T::any_outside::<V>(x, K * V::WIDTH, relu.surely_inside) {
             outside();
+            if relu.clipping {
+                clip(x, &mut moved[..K * V::WIDTH], relu.range);
+                from = moved.as_ptr();
+            }
         }
-        let x = load::<T, V, K>(x);
+        let x = load::<T, V, K>(from);
         let mut sum = term.of(&x, relu.range);
         if relu.six {
             let mut shifted = x;
@@ -149,6 +167,17 @@ unsafe fn relu_block<T: Element, V: Lanes, const K: usize>(
             }
         }
         store(&sum, y);
+    }
+}
+
+/// Writes the values at `x`, those beyond `range` moved to its end, to `moved`.
+///
+/// # Safety
+/// As many values must be readable as `moved` has.
+#[cold]
+unsafe fn clip<T: Element>(x: *const T, moved: &mut [T], range: f64) {
+    for (k, moved) in moved.iter_mut().enumerate() {
+        *moved = unsafe { *x.add(k) }.clipped(range);
     }
 }
 

@@ -239,10 +239,7 @@ impl Measured<'_> {
             min: finite(statistics.min),
             max: finite(statistics.max),
             largest: statistics.largest,
-            image: match statistics.values {
-                0 => String::new(),
-                _ => self.dataset.image_name(statistics.largest_image),
-            },
+            image: statistics.largest_image.map(|image| self.dataset.image_name(image)).unwrap_or_default(),
             p50: statistics.quantile(0.5),
             p90: statistics.quantile(0.9),
             p99: statistics.quantile(0.99),

@@ -100,7 +100,7 @@ fn inspect(model: &Model, arguments: &Arguments) -> Result<Inspection, Failure> 
     let mut totals = Totals { sites: model.sites().len(), ..Totals::default() };
     let mut sites = Vec::with_capacity(totals.sites);
     for site in model.sites() {
-        let input_shape = table.shape(site.index).map(|shape| shape[1..].to_vec());
+        let input_shape = table.shape(site.index).map(|shape| shape.get(1..).unwrap_or_default().to_vec());
         let elements = input_shape.as_ref().map(|shape| shape.iter().product::<i64>());
         let window = match site.kind {
             SiteKind::Relu => {

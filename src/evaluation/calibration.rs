@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_range_has_its_margin_and_is_rounded_up() {
         let mut statistics = Statistics::new(0);
-        statistics.add(0, &[-8.1f64, 2.0, 0.5, 0.25], &[]);
+        statistics.add(Some(0), &[-8.1f64, 2.0, 0.5, 0.25], &[]);
         let range = |quantile, margin, step| RangeRule { quantile, margin, step }.range(&statistics).unwrap();
         assert_eq!(range(1.0, 0.0, 0.0), 8.1);
         assert_eq!(range(1.0, 0.1, 0.5), 9.0);

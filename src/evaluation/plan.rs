@@ -198,7 +198,12 @@ mod tests {
 
     fn sites() -> Vec<Site> {
         let names = ["conv1.relu", "layer1.0.relu", "layer1.0.relu#2", "pool"];
-        let site = |(index, name): (usize, &&str)| Site { index, name: (*name).to_owned(), kind: SiteKind::Relu };
+        let site = |(index, name): (usize, &&str)| Site {
+            index,
+            name: (*name).to_owned(),
+            kind: SiteKind::Relu,
+            image_axis: Some(0),
+        };
         names.iter().enumerate().map(site).collect()
     }
 

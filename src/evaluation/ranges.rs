@@ -150,7 +150,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn site(name: &str) -> Site {
-        Site { index: 0, name: name.to_owned(), kind: SiteKind::Relu }
+        Site { index: 0, name: name.to_owned(), kind: SiteKind::Relu, image_axis: Some(0) }
     }
 
     fn parse(text: &str) -> Result<Ranges, RangesError> {

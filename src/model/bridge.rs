@@ -28,6 +28,9 @@ mod ffi {
         ceil_mode: bool,
         /// The graph shows that no input value is negative.
         non_negative: bool,
+        /// The axis of the input along which the images follow each other: 0 too where they do row by row; -1 where the graph
+        /// does not show it.
+        image_axis: i64,
     }
 
     /// A node that is neither a site nor a polynomial.
@@ -58,8 +61,14 @@ mod ffi {
     extern "Rust" {
         type Sites;
 
-        /// What site `index` makes of `x`; into `x` itself if `in_place`.
-        fn apply(sites: &Sites, index: usize, x: UniquePtr<Tensor>, in_place: bool) -> Result<UniquePtr<Tensor>>;
+        /// What site `index` makes of `x` in a pass over this many images; into `x` itself if `in_place`.
+        fn apply(
+            sites: &Sites,
+            index: usize,
+            x: UniquePtr<Tensor>,
+            in_place: bool,
+            images: i64,
+        ) -> Result<UniquePtr<Tensor>>;
     }
 }
 

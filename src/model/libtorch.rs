@@ -4,6 +4,7 @@
 mod ffi {
     unsafe extern "C++" {
         include!("polyact/src/model/libtorch.h");
+        include!("polyact/src/model/strides.h");
 
         #[namespace = "at"]
         type Tensor;
@@ -19,6 +20,8 @@ mod ffi {
         fn upload(tensor: &Tensor, device: &str) -> Result<UniquePtr<Tensor>>;
         /// The stream of CUDA, a `cudaStream_t`, that libtorch uses for a device on this thread.
         fn current_stream(device: i8) -> Result<usize>;
+        /// Whether PyTorch makes channels-last outputs of `x`.
+        fn suggests_channels_last(x: &Tensor) -> bool;
         /// Split [0, total) over libtorch's own threads, at least `grain` in one piece; `task(context, begin, end)`.
         fn parallel(total: usize, grain: usize, task: fn(usize, usize, usize), context: usize) -> Result<()>;
     }
@@ -26,7 +29,7 @@ mod ffi {
     impl UniquePtr<Tensor> {}
 }
 
-pub(super) use ffi::{Tensor, allow_tf32, current_stream, keep_memory, upload};
+pub(super) use ffi::{Tensor, allow_tf32, current_stream, keep_memory, suggests_channels_last, upload};
 
 /// Run `task(begin, end)` over pieces of [0, total) on libtorch's threads.
 ///

@@ -6,6 +6,7 @@
 
 mod bridge;
 mod cuda;
+mod images;
 mod libtorch;
 mod network;
 mod operator;

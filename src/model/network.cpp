@@ -9,8 +9,11 @@
 #include <fstream>
 
 #include "polyact/src/model/bridge.rs.h"
-#include "polyact/src/model/convolution.h"
+#include "polyact/src/model/forks.h"
+#include "polyact/src/model/layout.h"
 #include "polyact/src/model/operator.h"
+#include "polyact/src/model/swap.h"
+#include "polyact/src/model/writes.h"
 
 namespace polyact {
 
@@ -80,6 +83,7 @@ torch::jit::Module frozen(const std::string& path, c10::Device device, torch::ji
     module.eval();
     torch::jit::freeze_module_inplace(&module);
     auto graph = module.get_method("forward").graph();
+    inline_forks(graph);
     torch::jit::OptimizeFrozenGraph(graph);
     return module;
   } catch (const std::exception& error) {
@@ -102,8 +106,9 @@ Network::Network(torch::jit::Module module, std::string extra) : module_(std::mo
     throw std::runtime_error(
         "takes " + std::to_string(graph->inputs().size() - 1) + " inputs; an image classifier takes one batch of images");
   }
-  sites_ = swap_sites(*graph, foreign_);
-  convolutions_ = pack_convolutions(graph);
+  writes_input_ = Writes(graph).any(graph->inputs()[1]);
+  sites_ = swap_sites(graph, foreign_);
+  convolutions_ = prepare_layouts(graph);
   // The interpreter alone, without the profiling executor: nothing is re-specialised between calls.
   code_ = torch::jit::Code(graph, "forward");
 }
@@ -124,8 +129,10 @@ rust::Vec<RawForeign> Network::foreign() const {
 
 std::unique_ptr<at::Tensor> Network::forward(const at::Tensor& input, const Sites& sites) const {
   c10::InferenceMode inference;
-  torch::jit::Stack stack{
-      module_._ivalue(), input, c10::IValue::make_capsule(c10::make_intrusive<SitesHolder>(sites)), convolutions_};
+  const auto images = input.dim() > 0 ? input.size(0) : 0;
+  auto table = c10::IValue::make_capsule(c10::make_intrusive<SitesHolder>(sites, images));
+  // The next pass wants the same images.
+  torch::jit::Stack stack{module_._ivalue(), writes_input_ ? input.clone() : input, std::move(table), convolutions_};
   try {
     torch::jit::InterpreterState(code_).run(stack);
   } catch (const std::exception& error) {

@@ -16,10 +16,6 @@ struct RawSite;
 struct RawForeign;
 struct Sites;
 
-// The swap (swap.cpp): every site of `graph` becomes an operator of ours that reads the table in the graph's new last
-// input. Returns the sites in graph order; `foreign` receives what is neither a site nor a polynomial.
-std::vector<RawSite> swap_sites(torch::jit::Graph& graph, std::vector<RawForeign>& foreign);
-
 class Network {
  public:
   Network(torch::jit::Module module, std::string extra);
@@ -34,6 +30,8 @@ class Network {
   std::string extra_;
   std::vector<RawSite> sites_;
   std::vector<RawForeign> foreign_;
+  // Whether a pass writes into the images it is given.
+  bool writes_input_ = false;
   c10::IValue convolutions_;
   torch::jit::Code code_;
 };

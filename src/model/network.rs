@@ -202,12 +202,12 @@ impl Model {
 
     /// The table that leaves every site exact.
     pub fn exact(&self) -> Sites {
-        Sites::new(self.sites.iter().map(|site| (site.kind, Computation::Exact)), false)
+        Sites::new(self.sites.iter().map(|site| (site, Computation::Exact)))
     }
 
     /// The table that leaves every site exact and counts its inputs, among them those above each of `bounds`.
     pub fn observed(&self, bounds: &[f64]) -> Sites {
-        Sites::observed(self.sites.iter().map(|site| site.kind), bounds)
+        Sites::observed(&self.sites, bounds)
     }
 
     /// The table in which each site, in order, computes what `choices` says. With `clip`, inputs beyond a range are counted
@@ -225,11 +225,11 @@ impl Model {
         for (site, choice) in self.sites.iter().zip(choices) {
             let computation = match choice {
                 None => Computation::Exact,
-                Some((activation, range)) => approximate(site, activation, range)?,
+                Some((activation, range)) => approximate(site, activation, range, clip)?,
             };
-            computations.push((site.kind, computation));
+            computations.push((site, computation));
         }
-        let sites = Sites::new(computations.into_iter(), clip);
+        let sites = Sites::new(computations);
         sites.prepare(self.device);
         Ok(sites)
     }
@@ -254,13 +254,13 @@ impl Model {
     }
 }
 
-fn approximate(site: &Site, activation: &Activation, range: f64) -> Result<Computation, ModelError> {
+fn approximate(site: &Site, activation: &Activation, range: f64, clip: bool) -> Result<Computation, ModelError> {
     site.check(activation)?;
     Ok(match (site.kind, activation) {
-        (SiteKind::Relu, activation) => Computation::Relu(Relu::new(activation.clone(), range)),
-        (SiteKind::Relu6, activation) => Computation::Relu(Relu::six(activation.clone(), range)),
+        (SiteKind::Relu, activation) => Computation::Relu(Relu::new(activation.clone(), range).clipping(clip)),
+        (SiteKind::Relu6, activation) => Computation::Relu(Relu::six(activation.clone(), range).clipping(clip)),
         (SiteKind::MaxPool { window, non_negative }, activation) => {
-            Computation::MaxPool(swapped_pool(site, window, non_negative, activation, range)?)
+            Computation::MaxPool(swapped_pool(site, window, non_negative, activation, range)?.clipping(clip))
         }
     })
 }
@@ -297,7 +297,8 @@ fn named(raw: Vec<RawSite>) -> Vec<Site> {
             _ => SiteKind::Relu,
         };
         let name = if *count == 1 { raw.name } else { format!("{}#{count}", raw.name) };
-        sites.push(Site { index, name, kind });
+        let image_axis = usize::try_from(raw.image_axis).ok();
+        sites.push(Site { index, name, kind, image_axis });
     }
     sites
 }

@@ -9,10 +9,12 @@ namespace polyact {
 namespace {
 
 void site(torch::jit::Stack& stack, bool in_place) {
-  auto index = torch::jit::pop(stack).toInt();
-  auto sites = torch::jit::pop(stack);
+  const auto index = torch::jit::pop(stack).toInt();
+  const auto holder = c10::static_intrusive_pointer_cast<SitesHolder>(torch::jit::pop(stack).toCapsule());
   auto x = torch::jit::pop(stack).toTensor();
-  torch::jit::push(stack, compute_site(sites_of(sites), index, std::move(x), in_place));
+  in_place = in_place || is_given_away(x);
+  auto given = std::make_unique<at::Tensor>(std::move(x));
+  torch::jit::push(stack, *apply(holder->sites, static_cast<size_t>(index), std::move(given), in_place, holder->images));
 }
 
 // The interpreter runs these; they never meet the dispatcher, so they need no kernel per device.
@@ -27,17 +29,8 @@ torch::jit::RegisterOperators operators({
 
 }  // namespace
 
-const Sites& sites_of(const c10::IValue& value) {
-  return c10::static_intrusive_pointer_cast<SitesHolder>(value.toCapsule())->sites;
-}
-
-at::Tensor compute_site(const Sites& sites, int64_t index, at::Tensor x, bool in_place) {
-  in_place = in_place || is_given_away(x);
-  return *apply(sites, static_cast<size_t>(index), std::make_unique<at::Tensor>(std::move(x)), in_place);
-}
-
 bool is_given_away(const at::Tensor& x) {
-  return x.use_count() == 1 && x.has_storage() && x.storage().use_count() == 1;
+  return x.use_count() == 1 && x.has_storage() && x.storage().use_count() == 1 && x.is_non_overlapping_and_dense();
 }
 
 }  // namespace polyact

@@ -47,6 +47,9 @@ pub struct Site {
     /// Module path, `layer1.0.relu`; `layer1.0.relu#2` for the second use of the same module.
     pub name: String,
     pub kind: SiteKind,
+    /// The axis of the input along which the images of a batch follow each other, 0 too where they do row by row; none where
+    /// the graph does not show it.
+    pub image_axis: Option<usize>,
 }
 
 /// Why an activation does not fit a site.
@@ -105,33 +108,50 @@ pub(super) enum Computation {
     MaxPool(MaxPool),
 }
 
-impl Computation {
-    /// The bound B of the inputs; none if exact.
-    pub fn range(&self) -> Option<f64> {
-        match self {
-            Computation::Exact | Computation::Observed => None,
-            Computation::Relu(relu) => Some(relu.range()),
-            Computation::MaxPool(pool) => Some(pool.range()),
-        }
-    }
-}
-
 /// Inputs of one site that were outside its range.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Overflow {
-    /// How many, those that are no number included.
+    /// How many, those that are not a number included.
     pub values: u64,
-    /// How many were no number.
+    /// How many were not a number.
     pub not_a_number: u64,
+    /// The largest absolute value among them; 0 if none is a number.
+    pub worst: f64,
     /// The images they came from, by position in the batch, and the largest absolute value of each.
     pub images: BTreeMap<usize, f64>,
+    /// How many came from an image that cannot be told, since the graph does not show where the batch is at this site.
+    pub unattributed: u64,
 }
 
 impl Overflow {
+    /// Count `values`, of which some are not a number, with the largest absolute value `worst`, of one image or of one that
+    /// cannot be told.
+    pub(super) fn add(&mut self, image: Option<usize>, values: u64, not_a_number: u64, worst: f64) {
+        self.values += values;
+        self.not_a_number += not_a_number;
+        self.worst = self.worst.max(worst);
+        match image {
+            Some(image) => {
+                let known = self.images.entry(image).or_default();
+                *known = known.max(worst);
+            }
+            None => self.unattributed += values,
+        }
+    }
+
+    /// Add this to what was counted in the same batch.
+    pub(super) fn add_to(self, counted: &Mutex<Overflow>) {
+        if self.values > 0 {
+            counted.lock().unwrap_or_else(PoisonError::into_inner).merge(self);
+        }
+    }
+
     /// Add what was counted in the same batch.
     fn merge(&mut self, more: Overflow) {
         self.values += more.values;
         self.not_a_number += more.not_a_number;
+        self.worst = self.worst.max(more.worst);
+        self.unattributed += more.unattributed;
         for (image, worst) in more.images {
             let known = self.images.entry(image).or_default();
             *known = known.max(worst);
@@ -142,6 +162,7 @@ impl Overflow {
 /// What one site computes, and what it counted.
 pub(super) struct Entry {
     pub kind: SiteKind,
+    pub image_axis: Option<usize>,
     pub computation: Computation,
     /// What computes it on CUDA.
     pub kernel: Kernel,
@@ -155,32 +176,30 @@ pub(super) struct Entry {
 /// The table of one kind of pass: what every site computes, and what it counted.
 pub struct Sites {
     entries: Vec<Entry>,
-    clip: bool,
     bounds: Vec<f64>,
     /// What the kernels on CUDA count until the pass has ended.
     counters: Counters,
 }
 
 impl Sites {
-    pub(super) fn new(computations: impl Iterator<Item = (SiteKind, Computation)>, clip: bool) -> Sites {
-        let entries = computations
-            .map(|(kind, computation)| Entry {
-                kind,
-                computation,
-                kernel: Kernel::default(),
-                overflow: Mutex::default(),
-                statistics: Mutex::new(Statistics::default()),
-                shape: OnceLock::new(),
-            })
-            .collect();
-        Sites { entries, clip, bounds: Vec::new(), counters: Counters::default() }
+    /// The table in which each of `sites` computes what stands beside it.
+    pub(super) fn new<'a>(computations: impl IntoIterator<Item = (&'a Site, Computation)>) -> Sites {
+        let entries = computations.into_iter().map(|(site, computation)| Entry {
+            kind: site.kind,
+            image_axis: site.image_axis,
+            computation,
+            kernel: Kernel::default(),
+            overflow: Mutex::default(),
+            statistics: Mutex::new(Statistics::default()),
+            shape: OnceLock::new(),
+        });
+        Sites { entries: entries.collect(), bounds: Vec::new(), counters: Counters::default() }
     }
 
     /// The table that leaves every site exact and counts its inputs, among them those above each of `bounds`.
-    pub(super) fn observed(kinds: impl Iterator<Item = SiteKind>, bounds: &[f64]) -> Sites {
-        let mut sites = Sites::new(kinds.map(|kind| (kind, Computation::Observed)), false);
-        sites.bounds = bounds.to_vec();
-        sites
+    pub(super) fn observed(sites: &[Site], bounds: &[f64]) -> Sites {
+        let table = Sites::new(sites.iter().map(|site| (site, Computation::Observed)));
+        Sites { bounds: bounds.to_vec(), ..table }
     }
 
     /// The bounds above which inputs are counted.
@@ -191,11 +210,6 @@ impl Sites {
     /// How many sites there are.
     pub fn count(&self) -> usize {
         self.entries.len()
-    }
-
-    /// Whether inputs beyond a range are moved to its end.
-    pub(super) fn clip(&self) -> bool {
-        self.clip
     }
 
     pub(super) fn entry(&self, index: usize) -> &Entry {

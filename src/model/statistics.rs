@@ -20,8 +20,8 @@ pub struct Statistics {
     pub max: f64,
     /// The largest |x|; 0 if there is none.
     pub largest: f64,
-    /// Position of the first image with that value, among those seen.
-    pub largest_image: usize,
+    /// Position of the first image with that value, among those seen; none where it cannot be told, or there is no value.
+    pub largest_image: Option<usize>,
     /// How many |x| are above each of the bounds asked for.
     pub above: Vec<u64>,
     histogram: Vec<u64>,
@@ -36,7 +36,7 @@ impl Default for Statistics {
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
             largest: 0.0,
-            largest_image: usize::MAX,
+            largest_image: None,
             above: Vec::new(),
             histogram: Vec::new(),
         }
@@ -51,14 +51,12 @@ impl Statistics {
 
     /// The same, of images of which the first stands at position `images[0]` of the dataset, and so on.
     pub fn placed(mut self, images: &[usize]) -> Statistics {
-        // A site whose first axis is not the batch may name more images than there are.
-        let image = images.get(self.largest_image).or(images.last());
-        self.largest_image = image.copied().unwrap_or(self.largest_image);
+        self.largest_image = self.largest_image.and_then(|image| images.get(image).copied());
         self
     }
 
-    /// Count the values of the image at position `image`.
-    pub fn add<T: Element>(&mut self, image: usize, values: &[T], bounds: &[f64]) {
+    /// Count the values of the image at position `image`, or of one that cannot be told.
+    pub fn add<T: Element>(&mut self, image: Option<usize>, values: &[T], bounds: &[f64]) {
         self.values += values.len() as u64;
         let mut largest = 0f64;
         for value in values {
@@ -97,11 +95,11 @@ impl Statistics {
         self.meet(other.largest, other.largest_image);
     }
 
-    fn meet(&mut self, largest: f64, image: usize) {
+    fn meet(&mut self, largest: f64, image: Option<usize>) {
         if largest > self.largest {
             (self.largest, self.largest_image) = (largest, image);
         } else if largest == self.largest {
-            self.largest_image = self.largest_image.min(image);
+            self.largest_image = self.largest_image.into_iter().chain(image).min();
         }
     }
 
@@ -131,13 +129,13 @@ mod tests {
     fn extremes_and_their_image_are_found() {
         let mut statistics = Statistics::new(2);
         let bounds = [1.0, 2.5];
-        statistics.add(4, &[0.5f32, -3.0, f32::NAN], &bounds);
-        statistics.add(5, &[3.0f32, 2.0], &bounds);
+        statistics.add(Some(4), &[0.5f32, -3.0, f32::NAN], &bounds);
+        statistics.add(Some(5), &[3.0f32, 2.0], &bounds);
         let mut later = Statistics::new(2);
-        later.add(2, &[-1.0f64], &bounds);
+        later.add(Some(2), &[-1.0f64], &bounds);
         statistics.merge(&later);
         assert_eq!((statistics.min, statistics.max, statistics.largest), (-3.0, 3.0, 3.0));
-        assert_eq!((statistics.largest_image, statistics.values, statistics.not_a_number), (4, 6, 1));
+        assert_eq!((statistics.largest_image, statistics.values, statistics.not_a_number), (Some(4), 6, 1));
         assert_eq!(statistics.above, [3, 2]);
     }
 
@@ -148,7 +146,7 @@ mod tests {
             values in prop::collection::vec(-1e3f32..1e3, 1..300), quantile in 0.0f64..=1.0,
         ) {
             let mut statistics = Statistics::new(0);
-            statistics.add(0, &values, &[]);
+            statistics.add(Some(0), &values, &[]);
             let mut sorted: Vec<f64> = values.iter().map(|value| f64::from(value.abs())).collect();
             sorted.sort_by(f64::total_cmp);
             let at = ((quantile * sorted.len() as f64).ceil() as usize).max(1) - 1;
@@ -164,7 +162,7 @@ mod tests {
                 let mut all = Statistics::new(2);
                 for (image, values) in parts {
                     let mut part = Statistics::new(2);
-                    part.add(*image, values, &bounds);
+                    part.add(Some(*image), values, &bounds);
                     all.merge(&part);
                 }
                 all

@@ -31,6 +31,7 @@ pub struct MaxPool {
     /// What stands where a window reaches over the edge: 0 after a ReLU, −B where inputs may be negative.
     padding_value: f64,
     scale: f64,
+    clipping: bool,
     isa: Isa,
 }
 
@@ -49,8 +50,20 @@ impl MaxPool {
             window,
             padding_value,
             scale: room / (2.0 * range),
+            clipping: false,
             isa: Isa::detect(),
         })
+    }
+
+    /// The same, or one that moves inputs beyond the range to its end, as no encrypted circuit can.
+    pub fn clipping(self, clipping: bool) -> MaxPool {
+        MaxPool { clipping, ..self }
+    }
+
+    /// The range to whose end inputs are moved, if they are.
+    #[cfg(feature = "libtorch")]
+    pub(crate) fn clip(&self) -> Option<f64> {
+        self.clipping.then_some(self.range)
     }
 
     /// The bound B of the inputs.

@@ -48,8 +48,12 @@ impl<'a> Rows<'a> {
                 let length = self.input.extent[1] * self.input.depth;
                 let start = (self.next - top) * length;
                 let (x, left) = (&x[start..start + length], left * self.input.depth);
-                if unsafe { scale::<T, V>(self.pool, x, &mut z[left..left + length]) } {
+                let z = &mut z[left..left + length];
+                if unsafe { scale::<T, V>(self.pool, x, z) } {
                     report(at + start, x);
+                    if self.pool.clipping {
+                        scale_clipped(self.pool, x, z);
+                    }
                 }
             } else {
                 z.fill(self.pool.scaled(self.pool.padding_value));
@@ -112,6 +116,14 @@ unsafe fn pick_pixels(from: *const f64, depth: usize, stride: usize, first: usiz
         // SAFETY: z is not of the rows.
         unsafe { std::ptr::copy_nonoverlapping(from.add(pixel * stride * depth + start), now.as_mut_ptr(), now.len()) };
         (z, pixel, start) = (later, pixel + 1, 0);
+    }
+}
+
+/// z ← s·x + 1/2 with every x moved into the range.
+#[cold]
+fn scale_clipped<T: Element>(pool: &MaxPool, x: &[T], z: &mut [f64]) {
+    for (z, x) in z.iter_mut().zip(x) {
+        *z = pool.scaled(x.clipped(pool.range).to_f64());
     }
 }
 

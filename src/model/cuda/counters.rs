@@ -1,5 +1,6 @@
 //! What the kernels counted in one pass, on the device until the pass has ended: so no site waits for it.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use tch::{Device, Kind, TchError, Tensor};
@@ -47,10 +48,13 @@ impl Counters {
 fn overflow(row: &[i64]) -> Overflow {
     let worst = |&number: &i64| f64::from_bits(number as u64 - 1);
     let images = row.iter().skip(2).enumerate().filter(|&(_, &number)| number > 0);
+    let images: BTreeMap<usize, f64> = images.map(|(image, number)| (image, worst(number))).collect();
     Overflow {
         values: row[0] as u64,
         not_a_number: row[1] as u64,
-        images: images.map(|(image, number)| (image, worst(number))).collect(),
+        worst: images.values().copied().fold(0.0, f64::max),
+        images,
+        unattributed: 0,
     }
 }
 
@@ -71,8 +75,17 @@ mod tests {
         fill(counters.row(2, 3, 3, Device::Cpu).unwrap(), &[2, 2, 0, bits(0.0), bits(f64::INFINITY)]);
         let taken = counters.take().unwrap();
         let expected = [
-            (1, Overflow { values: 5, not_a_number: 1, images: [(0, 7.5)].into() }),
-            (2, Overflow { values: 2, not_a_number: 2, images: [(1, 0.0), (2, f64::INFINITY)].into() }),
+            (1, Overflow { values: 5, not_a_number: 1, worst: 7.5, images: [(0, 7.5)].into(), unattributed: 0 }),
+            (
+                2,
+                Overflow {
+                    values: 2,
+                    not_a_number: 2,
+                    worst: f64::INFINITY,
+                    images: [(1, 0.0), (2, f64::INFINITY)].into(),
+                    unattributed: 0,
+                },
+            ),
         ];
         assert_eq!(taken, expected);
         assert!(counters.take().unwrap().is_empty(), "taking sets back");

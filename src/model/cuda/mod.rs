@@ -110,8 +110,8 @@ unsafe fn launch<J: Copy>(device: usize, function: Function, grid: [u32; 2], job
     unsafe { cuda.driver.launch(function, stream, grid, job) }.map_err(|error| failed(error.to_string()))
 }
 
-/// y ← the approximate ReLU of `x`, both dense, of one layout, and one image after the other; they may be the same. What is
-/// outside is counted for site `index`. False, and nothing done, where there is no kernel.
+/// y ← the approximate ReLU of `x`, both dense, of one layout, and one of `images` images after the other; they may be the
+/// same. What is outside is counted for site `index`. False, and nothing done, where there is no kernel.
 ///
 /// # Errors
 /// What libtorch and the driver report.
@@ -119,12 +119,13 @@ pub(super) fn relu<T: Value>(
     relu: &Relu,
     x: &Tensor,
     y: &Tensor,
+    images: i64,
     sites: &Sites,
     index: usize,
 ) -> Result<bool, TchError> {
     let Device::Cuda(device) = x.device() else { return Ok(false) };
     let Some(function) = sites.entry(index).kernel.relu::<T>(relu, device) else { return Ok(false) };
-    let (images, values) = (images(x), x.numel() as i64);
+    let values = x.numel() as i64;
     if values > 0 {
         let counters = sites.counters(index, images, x.device())?;
         let at = Addresses { x: x.data_ptr() as u64, y: y.data_ptr() as u64, counters };
@@ -169,9 +170,4 @@ pub(super) fn max_pool<T: Value>(
     // SAFETY: as above.
     unsafe { launch(device, function, grid, job)? };
     Ok(Some(y))
-}
-
-/// Along the first axis, on which the batch is.
-fn images(x: &Tensor) -> i64 {
-    x.size().first().map_or(1, |&images| images.max(1))
 }

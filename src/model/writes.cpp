@@ -1,0 +1,53 @@
+#include "polyact/src/model/writes.h"
+
+#include <algorithm>
+
+namespace polyact {
+
+using torch::jit::Block;
+using torch::jit::Graph;
+using torch::jit::Node;
+using torch::jit::Value;
+
+namespace {
+
+// Nodes with a schema that writes to nothing never write; of all others the alias analysis is asked.
+bool may_write(const Node& node) {
+  if (!node.blocks().empty()) return false;
+  const auto* schema = node.maybeSchema();
+  const auto* operation = node.maybeOperator();
+  const bool told = operation && operation->aliasAnalysisKind() == c10::AliasAnalysisKind::FROM_SCHEMA;
+  return !schema || schema->is_mutable() || !told;
+}
+
+}  // namespace
+
+Writes::Writes(const std::shared_ptr<Graph>& graph) : aliases_(graph) {
+  walk(*graph->block(), [&](Node& node) {
+    if (may_write(node)) writers_.push_back(&node);
+  });
+}
+
+bool Writes::over_before(Value* value, const Node* node) const { return over(value, node, false); }
+
+bool Writes::over_at(Value* value) const { return over(value, value->node(), true); }
+
+// Whether every writer stands before `node`, or is the node `itself`.
+bool Writes::over(Value* value, const Node* node, bool itself) const {
+  if (!any(value)) return true;
+  const auto* block = value->node()->owningBlock();
+  const auto* reader = ancestor(node, block);
+  if (!reader) return false;
+  return std::all_of(writers_.begin(), writers_.end(), [&](Node* writer) {
+    if ((itself && writer == node) || !by(writer, value)) return true;
+    const auto* at = ancestor(writer, block);
+    return at && at != reader && at->isBefore(reader);
+  });
+}
+
+const Node* ancestor(const Node* node, const Block* block) {
+  while (node && node->owningBlock() != block) node = node->owningBlock()->owningNode();
+  return node;
+}
+
+}  // namespace polyact
