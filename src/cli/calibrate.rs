@@ -103,21 +103,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::Usage("the model has no ReLU and no max-pool; there is no range to measure".to_owned()));
     }
     let dataset = arguments.reading.open(&arguments.dataset)?;
-    let images = arguments.reading.calibrated(&dataset)?;
+    let sample = arguments.reading.calibrated(&dataset)?;
+    let images = &sample.images;
     let preparation = arguments.preparation.resolve(model.preprocess(), &dataset)?;
     if !arguments.quiet {
         warn(model);
     }
     let (batch, strict) = (arguments.reading.batch, arguments.reading.strict);
     let scope =
-        Scope { dataset: &dataset, preparation: &preparation, images: &images, batch, strict, stop_at_overflow: false };
+        Scope { dataset: &dataset, preparation: &preparation, images, batch, strict, stop_at_overflow: false };
     let bar = progress_bar(images.len(), arguments.quiet);
     let calibration = calibrate(model, scope, &arguments.candidates, |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     let calibration = calibration?;
     tell_broken(&dataset, &calibration.broken);
 
-    let measured = Measured { arguments, model, dataset: &dataset, calibration: &calibration };
+    let measured =
+        Measured { arguments, model, dataset: &dataset, sampled: &sample.description, calibration: &calibration };
     measured.write(&images_file)?;
     print(&measured.text())
 }
@@ -134,6 +136,7 @@ struct Measured<'a> {
     arguments: &'a Arguments,
     model: &'a Model,
     dataset: &'a Dataset,
+    sampled: &'a str,
     calibration: &'a Calibration,
 }
 
@@ -168,6 +171,7 @@ struct MeasuredModel<'a> {
     model_sha256: &'a str,
     dataset: &'a str,
     dataset_sha256: String,
+    sampled: &'a str,
     images: usize,
     broken_images: usize,
     margin: f64,
@@ -259,6 +263,7 @@ impl Measured<'_> {
             model_sha256: self.model.sha256(),
             dataset: self.dataset.name(),
             dataset_sha256: dataset_sha256(&self.calibration.images),
+            sampled: self.sampled,
             images: self.calibration.images.len(),
             broken_images: self.calibration.broken.len(),
             margin,

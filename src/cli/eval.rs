@@ -114,7 +114,8 @@ pub(super) fn compare(
     let substitution = configuration.resolve(model.sites(), &mut Designs::default())?;
     let replicas = replicas(&models, std::slice::from_ref(&substitution))?;
     let dataset = reading.open(path)?;
-    let images = reading.evaluated(&dataset)?;
+    let sample = reading.evaluated(&dataset)?;
+    let images = &sample.images;
     let preparation = preparation.resolve(model.preprocess(), &dataset)?;
     if !output.quiet {
         warn(model);
@@ -122,7 +123,7 @@ pub(super) fn compare(
 
     let (batch, strict) = (reading.batch, reading.strict);
     let scope =
-        Scope { dataset: &dataset, preparation: &preparation, images: &images, batch, strict, stop_at_overflow };
+        Scope { dataset: &dataset, preparation: &preparation, images, batch, strict, stop_at_overflow };
     let bar = progress_bar(images.len(), output.quiet);
     let mut watch = Watch { dataset: &dataset, bar, predictions, classes: Vec::new() };
     watch.begin()?;
@@ -149,6 +150,7 @@ pub(super) fn compare(
         model_sha256: model.sha256(),
         sites: model.sites(),
         dataset: &dataset,
+        sampled: &sample.description,
         preparation: &preparation,
         device: options.device.name(),
         batch,

@@ -7,7 +7,9 @@ use tch::{Cuda, Device};
 
 use super::Failure;
 use crate::activation::Isa;
-use crate::dataset::{Dataset, Holdout, Interpolation, Layout, OpenOptions, Preparation, Transform};
+use crate::dataset::{
+    Coverage, Dataset, Interpolation, Layout, OpenOptions, Part, Preparation, Sample, Sampling, Size, Transform,
+};
 use crate::evaluation::DEFAULT_BATCH;
 use crate::model::{self, Model, Preprocess};
 
@@ -161,13 +163,16 @@ pub(super) struct ReadingOptions {
     /// WordNet ids in the order of the development kit's numbers, one a line, to read its ground truth with --labels
     #[arg(long, value_name = "FILE")]
     pub devkit_synsets: Option<PathBuf>,
-    /// Evaluate the first N images only
+    /// Use N images only, drawn by --seed from the whole dataset: the same ones on every machine
     #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
     pub limit: Option<usize>,
+    /// Use the first N images only; of class folders, these are the images of the first classes
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true, conflicts_with = "limit")]
+    pub first: Option<usize>,
     /// Keep N images apart, drawn by --seed: `calibrate` measures on these alone, `eval` and `sweep` leave them out
     #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
     pub holdout: Option<usize>,
-    /// Which images --holdout draws
+    /// Which images --limit and --holdout draw
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub seed: u64,
     /// Images in one pass through the network
@@ -197,33 +202,41 @@ impl ReadingOptions {
         Ok(options.open(path)?)
     }
 
-    /// The positions of the images to evaluate: the first ones that are not held out.
+    /// The images to evaluate: chosen from those that are not held out.
     ///
     /// # Errors
     /// [`Failure::Usage`] if --holdout leaves none.
-    pub fn evaluated(&self, dataset: &Dataset) -> Result<Vec<usize>, Failure> {
-        self.part(dataset, |holdout| holdout.rest)
+    pub fn evaluated(&self, dataset: &Dataset) -> Result<Sample, Failure> {
+        self.choose(dataset, Part::Rest)
     }
 
-    /// The positions of the images to calibrate on: the first ones of those held out, or of all.
+    /// The images to calibrate on: chosen from those held out, or from all.
     ///
     /// # Errors
     /// [`Failure::Usage`] if --holdout leaves none to evaluate.
-    pub fn calibrated(&self, dataset: &Dataset) -> Result<Vec<usize>, Failure> {
-        self.part(dataset, |holdout| holdout.drawn)
+    pub fn calibrated(&self, dataset: &Dataset) -> Result<Sample, Failure> {
+        self.choose(dataset, Part::HeldOut)
     }
 
-    fn part(&self, dataset: &Dataset, choose: impl FnOnce(Holdout) -> Vec<usize>) -> Result<Vec<usize>, Failure> {
-        let mut images = match self.holdout {
-            None => (0..dataset.len()).collect(),
-            Some(count) if count < dataset.len() => choose(Holdout::draw(dataset.len(), count, self.seed)),
-            Some(count) => {
-                let images = dataset.len();
-                return Err(Failure::Usage(format!("--holdout {count}: {} has only {images} images", dataset.name())));
-            }
+    fn choose(&self, dataset: &Dataset, part: Part) -> Result<Sample, Failure> {
+        let size = match (self.limit, self.first) {
+            (Some(count), _) => Size::Drawn(count),
+            (None, Some(count)) => Size::First(count),
+            (None, None) => Size::All,
         };
-        images.truncate(self.limit.unwrap_or(usize::MAX));
-        Ok(images)
+        let sampling = Sampling { size, holdout: self.holdout, seed: self.seed };
+        let sample = sampling.choose(dataset.len(), part).ok_or_else(|| {
+            let (count, name, images) = (self.holdout.unwrap_or_default(), dataset.name(), dataset.len());
+            Failure::Usage(format!("--holdout {count}: {name} has only {images} images"))
+        })?;
+        // Even when quiet: accuracy and ranges of a few classes are not those of all.
+        if let (Some(count), Some(coverage)) = (self.first, Coverage::missing(dataset, &sample.images)) {
+            eprintln!(
+                "warning: --first {count}: the images lie class by class, and the first ones are of {coverage}; --limit {count} draws \
+                 from all of them"
+            );
+        }
+        Ok(sample)
     }
 }
 

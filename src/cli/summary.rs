@@ -15,6 +15,8 @@ pub(super) struct Setting<'a> {
     pub model_sha256: &'a str,
     pub sites: &'a [Site],
     pub dataset: &'a Dataset,
+    /// How the images were chosen.
+    pub sampled: &'a str,
     pub preparation: &'a Preparation,
     pub device: String,
     pub batch: usize,
@@ -76,12 +78,16 @@ impl Summary<'_> {
             on_overflow: if configuration.clip { "clip" } else { "count" }.to_owned(),
             sweep: None,
             arithmetic: configuration.arithmetic.to_string(),
+            sampled: setting.sampled.to_owned(),
         }
     }
 
     /// The text for people.
     pub fn text(&self, row: &Row) -> String {
         let mut text = format!("{} on {}, {} images", row.model, row.dataset, row.images);
+        if row.sampled != "all" {
+            text += &format!(" ({})", row.sampled);
+        }
         if row.broken_images > 0 {
             text += &format!(", {} more could not be read", row.broken_images);
         }

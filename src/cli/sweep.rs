@@ -13,7 +13,7 @@ use super::options::DeviceOptions;
 use super::summary::{Setting, Summary};
 use super::sweep_grid::{GRID, GridOptions, read_grid};
 use super::{Failure, print};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Sample};
 use crate::digest;
 use crate::evaluation::{
     Axes, Configuration, Designs, Evaluation, Journal, JournalError, Observer, Prediction, Scope, Shard, Substitution,
@@ -90,7 +90,7 @@ struct Sweep<'a> {
     arguments: &'a Arguments,
     configurations: Vec<Configuration>,
     dataset: Dataset,
-    images: Vec<usize>,
+    sample: Sample,
     /// The beginning of a digest over all that decides the rows.
     name: String,
 }
@@ -113,7 +113,7 @@ impl<'a> Sweep<'a> {
         };
         let configurations = axes.configurations();
         let dataset = grid.reading.open(&grid.dataset)?;
-        let images = grid.reading.evaluated(&dataset)?;
+        let sample = grid.reading.evaluated(&dataset)?;
         arguments.device.prepare()?;
         let mut decisive = vec![env!("CARGO_PKG_VERSION").to_owned(), arguments.device.name()];
         for path in &grid.model {
@@ -128,9 +128,9 @@ impl<'a> Sweep<'a> {
             decisive.push(described(configuration).join(" "));
         }
         let labels: Vec<u8> = dataset.labels().iter().flat_map(|label| label.to_le_bytes()).collect();
-        decisive.push(format!("{} {} {images:?}", dataset.name(), digest::of_text(&labels)));
+        decisive.push(format!("{} {} {sample:?}", dataset.name(), digest::of_text(&labels)));
         decisive.push(format!("{} {} {:?}", grid.reading.batch, arguments.device.tf32, grid.preparation));
-        Ok(Sweep { arguments, configurations, dataset, images, name: sweep_name(&decisive) })
+        Ok(Sweep { arguments, configurations, dataset, sample, name: sweep_name(&decisive) })
     }
 
     /// How many rows the whole sweep has.
@@ -210,12 +210,12 @@ impl<'a> Sweep<'a> {
         let scope = Scope {
             dataset: &self.dataset,
             preparation: &preparation,
-            images: &self.images[behind..],
+            images: &self.sample.images[behind..],
             batch: grid.reading.batch,
             strict: grid.reading.strict,
             stop_at_overflow: grid.on_overflow == OnOverflow::Error,
         };
-        let bar = progress_bar(self.images.len(), *quiet);
+        let bar = progress_bar(self.sample.images.len(), *quiet);
         bar.set_position(behind as u64);
         bar.reset_eta();
         let message = format!("{}, {} configurations", name_of(path), part.len());
@@ -232,6 +232,7 @@ impl<'a> Sweep<'a> {
             model_sha256: first.sha256(),
             sites: first.sites(),
             dataset: &self.dataset,
+            sampled: &self.sample.description,
             preparation: &preparation,
             device: device.name(),
             batch: grid.reading.batch,
@@ -254,7 +255,7 @@ impl<'a> Sweep<'a> {
     /// Whether what the journal says fits the model, and the images that were evaluated before are still the same.
     fn check_done(&self, done: &Evaluation, sites: usize, configurations: usize) -> Result<(), Failure> {
         let overflows = done.tallies.iter().flat_map(|tally| &tally.overflows);
-        let fits = done.images.len() + done.broken.len() <= self.images.len()
+        let fits = done.images.len() + done.broken.len() <= self.sample.images.len()
             && (done.tallies.len() == configurations || done.images.is_empty() && done.tallies.is_empty())
             && done.broken.iter().all(|broken| broken.index < self.dataset.len())
             && overflows.into_iter().all(|met| met.site < sites && met.first_image < self.dataset.len());
@@ -263,7 +264,7 @@ impl<'a> Sweep<'a> {
             return Err(JournalError::Misfit { path }.into());
         }
         let broken: BTreeSet<usize> = done.broken.iter().map(|broken| broken.index).collect();
-        let evaluated = self.images.iter().filter(|index| !broken.contains(index));
+        let evaluated = self.sample.images.iter().filter(|index| !broken.contains(index));
         for ((before, _), &index) in done.images.iter().zip(evaluated) {
             if self.dataset.stored_sha256(index).as_ref() != Ok(before) {
                 return Err(Failure::Changed { image: self.dataset.image_name(index) });
@@ -280,7 +281,7 @@ impl<'a> Sweep<'a> {
         for (model, part) in self.of_models() {
             let models = device.load(&grid.model[model])?;
             let preparation = grid.preparation.resolve(models[0].preprocess(), &self.dataset)?;
-            let images = &self.images[..grid.reading.batch.min(self.images.len())];
+            let images = &self.sample.images[..grid.reading.batch.min(self.sample.images.len())];
             let scope = Scope {
                 dataset: &self.dataset,
                 preparation: &preparation,
@@ -296,7 +297,7 @@ impl<'a> Sweep<'a> {
                 timed = Evaluation::default();
                 evaluate(&replicas(&models, &substitutions)?, scope, &mut timed, &mut Silent)?;
             }
-            let share = self.images.len() as f64 / images.len() as f64;
+            let share = self.sample.images.len() as f64 / images.len() as f64;
             total += share * timed.exact_seconds;
             for (at, tally) in part.zip(&timed.tallies) {
                 total += share * tally.seconds;
@@ -319,7 +320,7 @@ impl<'a> Sweep<'a> {
             ("overflow", Align::Left),
             ("seconds", Align::Right),
         ];
-        let (count, images) = (lines.len(), self.images.len());
+        let (count, images) = (lines.len(), self.sample.images.len());
         Ok(format!(
             "{}\n{count} of {} rows on {images} images, about {:.0} seconds with the exact passes, if decoding keeps up\n",
             table(&header, lines.into_iter()),

@@ -49,7 +49,7 @@ pub(super) struct GridOptions {
 }
 
 /// The flags of [`GridOptions`], which a file says instead.
-pub(super) const GRID: [&str; 24] = [
+pub(super) const GRID: [&str; 25] = [
     "model",
     "dataset",
     "relu",
@@ -64,6 +64,7 @@ pub(super) const GRID: [&str; 24] = [
     "classes",
     "devkit_synsets",
     "limit",
+    "first",
     "holdout",
     "seed",
     "batch",

@@ -14,13 +14,18 @@ pub struct Holdout {
 impl Holdout {
     /// Draw `count` of `images` images: those for which SHA-256 of seed and position is smallest.
     pub fn draw(images: usize, count: usize, seed: u64) -> Holdout {
+        Holdout::draw_from((0..images).collect(), count, seed)
+    }
+
+    /// As [`Holdout::draw`], from the positions `candidates`.
+    pub fn draw_from(candidates: Vec<usize>, count: usize, seed: u64) -> Holdout {
         let key = |image: &usize| {
             let bytes = [seed.to_le_bytes(), (*image as u64).to_le_bytes()].concat();
             digest::of_bytes(&bytes)
         };
-        let mut drawn: Vec<usize> = (0..images).collect();
+        let mut drawn = candidates;
         drawn.sort_by_cached_key(key);
-        let mut rest = drawn.split_off(count.min(images));
+        let mut rest = drawn.split_off(count.min(drawn.len()));
         drawn.sort_unstable();
         rest.sort_unstable();
         Holdout { drawn, rest }

@@ -12,6 +12,7 @@ mod layout;
 pub mod picture;
 mod pixels;
 mod reading;
+mod sample;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub use holdout::Holdout;
 pub use layout::{Layout, OpenOptions};
 pub use picture::{Interpolation, Transform};
 pub use reading::{Batch, Broken, Misfit, Preparation, Prepared};
+pub use sample::{Coverage, Part, Sample, Sampling, Size};
 
 use files::EncodedFile;
 use pixels::Pixels;

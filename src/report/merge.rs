@@ -7,7 +7,7 @@ use super::reader::SavedResults;
 
 /// The columns that say which run a row is: what was run on what, with which activations. How it was divided into
 /// batches, and what came out, is not among them.
-const IDENTITY: [&str; 11] = [
+const IDENTITY: [&str; 12] = [
     "model_sha256",
     "dataset_sha256",
     "images",
@@ -19,6 +19,7 @@ const IDENTITY: [&str; 11] = [
     "on_overflow",
     "device",
     "dtype",
+    "sampled",
 ];
 
 /// Why files cannot become one.

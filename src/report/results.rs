@@ -11,7 +11,7 @@ use super::reader::{self, ReadError};
 use crate::bounded;
 
 /// The columns, in order.
-pub const COLUMNS: [&str; 35] = [
+pub const COLUMNS: [&str; 36] = [
     "model",
     "dataset",
     "images",
@@ -47,6 +47,7 @@ pub const COLUMNS: [&str; 35] = [
     "on_overflow",
     "sweep",
     "arithmetic",
+    "sampled",
 ];
 
 /// One run. Percent have three decimals; `None` is an empty field, where a column does not apply.
@@ -110,6 +111,8 @@ pub struct Row {
     pub sweep: Option<String>,
     /// What activations were computed in: `f64` or `f32`.
     pub arithmetic: String,
+    /// How the images were chosen: `all`, `first N` or `N by seed S`, and what was kept apart.
+    pub sampled: String,
 }
 
 fn percent<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
