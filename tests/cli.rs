@@ -411,7 +411,7 @@ fn bad_usage_is_told_with_what_is_allowed_and_code_2() {
     fails(&with(&["--relu-range", "9", "--batch", "0"]), 2, "positive whole number");
     fails(&with(&["--relu-range", "9", "--limit", "-1"]), 2, "--limit");
     fails(&with(&["--relu-range", "9", "--device", "tpu"]), 2, "expected cpu, cuda or cuda:N");
-    fails(&with(&["--relu-range", "9", "--std", "0"]), 2, "--std: 0 is not positive");
+    fails(&with(&["--relu-range", "9", "--std", "0"]), 2, "--std 0: expected a positive number");
     fails(&with(&["--relu-range", "9", "--mean", "1,2"]), 2, "--mean: 2 values for 1 channels");
     fails(&with(&["--relu-range", "9", "--input-size", "28x28"]), 2, "3x224x224");
     fails(

@@ -122,8 +122,7 @@ pub(super) fn compare(
     }
 
     let (batch, strict) = (reading.batch, reading.strict);
-    let scope =
-        Scope { dataset: &dataset, preparation: &preparation, images, batch, strict, stop_at_overflow };
+    let scope = Scope { dataset: &dataset, preparation: &preparation, images, batch, strict, stop_at_overflow };
     let bar = progress_bar(images.len(), output.quiet);
     let mut watch = Watch { dataset: &dataset, bar, predictions, classes: Vec::new() };
     watch.begin()?;

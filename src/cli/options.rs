@@ -122,7 +122,7 @@ fn check_cuda(index: usize) -> Result<(), Failure> {
 /// The form of a model's input, where the archive does not say it or is to be overruled.
 #[derive(Debug, Default, Args)]
 pub(super) struct InputOptions {
-    /// Input of the model as CxHxW [default: the archive's own, else 3x224x224]
+    /// Input of the model as CxHxW; with one channel, image files become grey [default: the archive's own, else 3x224x224]
     #[arg(long, value_name = "CxHxW", value_parser = input_size)]
     pub input_size: Option<InputSize>,
 }
@@ -153,8 +153,8 @@ pub(super) struct ReadingOptions {
     /// How the dataset lies on the disk: imagefolder, flat, tar, cifar or idx [default: recognised]
     #[arg(long, value_name = "LAYOUT")]
     pub layout: Option<Layout>,
-    /// Labels of a folder or tar archive of images: class indices or WordNet ids, one a line in the order of the file
-    /// names or after them, or Kaggle's LOC_val_solution.csv
+    /// Labels of a folder or tar archive of images: class indices, WordNet ids or names from --classes, one a line in the
+    /// order of the file names or after them, or a CSV file of images and labels, such as Kaggle's LOC_val_solution.csv
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
     /// Class names or WordNet ids in the order of the model's outputs, one a line [default: alphabetical order]
@@ -199,7 +199,12 @@ impl ReadingOptions {
             classes: self.classes.clone(),
             devkit_synsets: self.devkit_synsets.clone(),
         };
-        Ok(options.open(path)?)
+        let dataset = options.open(path)?;
+        // Even when quiet: which images count, and as which class, decides what the figures mean.
+        for note in dataset.notes() {
+            eprintln!("warning: --dataset {}: {note}", path.display());
+        }
+        Ok(dataset)
     }
 
     /// The images to evaluate: chosen from those that are not held out.
@@ -240,27 +245,29 @@ impl ReadingOptions {
     }
 }
 
-/// How an image becomes an input. What is not said is the archive's own; where that says nothing, image files are
-/// prepared as is usual for ImageNet, and plain pixels are only divided by 255.
+/// How an image becomes an input. What is not given is the archive's own. Of what that does not say either, each by itself,
+/// image files get what is usual for ImageNet, and plain pixels are only divided by 255.
 #[derive(Debug, Default, Args)]
 pub(super) struct PreparationOptions {
     #[command(flatten)]
     pub input: InputOptions,
-    /// Resize the short side to N pixels, or `none` [default: the archive's own, else 256 for image files]
+    /// Resize the short side to N pixels, or `none` [default: the archive's own; if it says no size at all, 256 for image
+    /// files, or the side of another --input-size than 224]
     #[arg(long, value_name = "N|none", value_parser = side)]
     pub resize: Option<Side>,
-    /// Cut N by N pixels out of the middle, or `none` [default: the archive's own, else 224 for image files]
+    /// Cut N by N pixels out of the middle, or `none` [default: that of --input-size, else the archive's own; if it says no size
+    /// at all, 224 for image files]
     #[arg(long, value_name = "N|none", value_parser = side)]
     pub crop: Option<Side>,
     /// How to resize: bilinear or bicubic, as Pillow does [default: the archive's own, else bilinear]
     #[arg(long, value_name = "KIND", value_parser = interpolation)]
     pub interpolation: Option<Interpolation>,
     /// Subtracted from pixels in [0,1], one value or one a channel [default: the archive's own, else ImageNet's for image
-    /// files, else 0]
+    /// files in colour, else 0]
     #[arg(long, value_name = "M,…", value_delimiter = ',', allow_negative_numbers = true)]
     pub mean: Vec<f32>,
-    /// Divided by after that, one value or one a channel [default: the archive's own, else ImageNet's for image files,
-    /// else 1]
+    /// Divided by after that, one value or one a channel [default: the archive's own, else ImageNet's for image files
+    /// in colour, else 1]
     #[arg(long, value_name = "S,…", value_delimiter = ',', allow_negative_numbers = true)]
     pub std: Vec<f32>,
 }
@@ -292,45 +299,22 @@ impl PreparationOptions {
     /// How images of `dataset` become inputs of a model that says `own` of them.
     ///
     /// # Errors
-    /// [`Failure::Usage`]: another number of values than channels, a deviation that is not positive, images of one channel
-    /// to be resized, or images of another shape than the model's input.
+    /// [`Failure::Usage`]: another number of values than channels, a deviation that is not positive, images that cannot be
+    /// resized, or images of another shape than the model's input.
     pub fn resolve(&self, own: &Preprocess, dataset: &Dataset) -> Result<Preparation, Failure> {
-        let files = dataset.shape().is_none();
-        let usual = files && *own == Preprocess::default();
-        // An input size that is said decides what is cut out of image files.
-        let cut = match self.input.input_size {
-            Some(InputSize([3, height, width])) if files && height == width => Some(height),
-            Some(InputSize(size)) if files => {
-                return Err(Failure::Usage(format!(
-                    "--input-size {}: images become squares of 3 channels",
-                    by_x(size)
-                )));
-            }
-            _ => own.crop,
-        };
-        let choose = |given: Option<Side>, own: Option<usize>, imagenet: usize| match given {
-            Some(Side(pixels)) => pixels,
-            None => own.or(usual.then_some(imagenet)),
-        };
-        let transform = Transform {
-            resize: choose(self.resize, own.resize, 256),
-            crop: choose(self.crop, cut, 224),
-            interpolation: self.interpolation.unwrap_or(match own.interpolation {
-                Some(model::Interpolation::Bicubic) => Interpolation::Bicubic,
-                _ => Interpolation::Bilinear,
-            }),
-        };
+        let channels = self.channels(own, dataset)?;
+        let transform = self.transform(own, dataset)?;
         if let (Some(shape), true) = (dataset.shape(), transform.is_identity()) {
             check_shape(dataset, shape, self.input.input_size.map(|size| size.0).or(own.input_size))?;
         }
-        let channels = dataset.shape().map_or(3, |shape| shape[0]);
-        if channels != 3 && !transform.is_identity() {
+        if !matches!(channels, 1 | 3) && !transform.is_identity() {
             return Err(Failure::Usage(format!(
-                "the images of {} have {channels} channel(s), and only those of 3 can be resized and cropped; say --resize none \
-                 --crop none",
+                "the images of {} have {channels} channels, and only those of 1 or 3 can be resized and cropped; say --resize \
+                 none --crop none",
                 dataset.name()
             )));
         }
+        let usual = dataset.shape().is_none() && channels == 3;
         let values = |flag: &str, given: &[f32], own: &Option<Vec<f32>>, imagenet: [f32; 3], otherwise: f32| {
             let origin = if given.is_empty() { " of the archive" } else { "" };
             let list = if given.is_empty() { own.as_deref().unwrap_or(&[]) } else { given };
@@ -345,12 +329,70 @@ impl PreparationOptions {
         let mean = values("--mean", &self.mean, &own.mean, IMAGENET.0, 0.0)?;
         let std = values("--std", &self.std, &own.std, IMAGENET.1, 1.0)?;
         if let Some(bad) = std.iter().find(|&&std| !(std > 0.0 && std.is_finite())) {
-            return Err(Failure::Usage(format!("--std: {bad} is not positive")));
+            return Err(Failure::Usage(format!("--std {bad}: expected a positive number")));
         }
         if let Some(bad) = mean.iter().find(|mean| !mean.is_finite()) {
-            return Err(Failure::Usage(format!("--mean: {bad} is no number")));
+            return Err(Failure::Usage(format!("--mean {bad}: expected a finite number")));
         }
         Ok(Preparation { transform, mean, std })
+    }
+
+    /// Of the network's input: those of plain pixels; of image files what the model takes, 1 for grey, else 3.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: image files for a model that takes another number.
+    fn channels(&self, own: &Preprocess, dataset: &Dataset) -> Result<usize, Failure> {
+        if let Some(shape) = dataset.shape() {
+            return Ok(shape[0]);
+        }
+        match (self.input.input_size, own.input_size) {
+            (Some(InputSize([channels @ (1 | 3), _, _])), _) | (None, Some([channels @ (1 | 3), _, _])) => Ok(channels),
+            (None, None) => Ok(3),
+            (Some(InputSize(size)), _) => Err(Failure::Usage(format!(
+                "--input-size {}: image files become inputs of 3 channels, or of 1 in grey",
+                by_x(size)
+            ))),
+            (None, Some(size)) => Err(Failure::Usage(format!(
+                "the model takes inputs of {}, but image files become inputs of 3 channels, or of 1 in grey; --input-size \
+                 overrules the archive",
+                by_x(size)
+            ))),
+        }
+    }
+
+    /// How images are resized and cropped. An input size that is given decides what is cut out of image files. Resize and
+    /// crop belong together: where the archive says one of them or its input size, it means no default for the other.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: an input size for image files that is not square.
+    fn transform(&self, own: &Preprocess, dataset: &Dataset) -> Result<Transform, Failure> {
+        let files = dataset.shape().is_none();
+        let usual = files && own.resize.is_none() && own.crop.is_none() && own.input_size.is_none();
+        let given = match self.input.input_size {
+            Some(InputSize([_, height, width])) if files && height == width => Some(height),
+            Some(InputSize(size)) if files => {
+                return Err(Failure::Usage(format!(
+                    "--input-size {}: image files are cropped to squares; give a square size, or images that need no crop, with \
+                     --resize none --crop none and without --input-size",
+                    by_x(size)
+                )));
+            }
+            _ => None,
+        };
+        let resize = own.resize.or(usual.then_some(match given {
+            None | Some(224) => 256,
+            Some(side) => side,
+        }));
+        let crop = given.or(own.crop).or(usual.then_some(224));
+        let interpolation = self.interpolation.unwrap_or(match own.interpolation {
+            Some(model::Interpolation::Bicubic) => Interpolation::Bicubic,
+            _ => Interpolation::Bilinear,
+        });
+        Ok(Transform {
+            resize: self.resize.map_or(resize, |side| side.0),
+            crop: self.crop.map_or(crop, |side| side.0),
+            interpolation,
+        })
     }
 }
 

@@ -12,8 +12,8 @@ use flate2::read::MultiGzDecoder;
 use super::pixels::Pixels;
 use super::{BUNDLED, Dataset, DatasetError, Images};
 
-const IMAGES: &str = "images-idx3-ubyte";
-const LABELS: &str = "labels-idx1-ubyte";
+/// How files of images and of their labels are named at their ends: as they were published, and as some programs unpack them.
+const NAMES: [[&str; 2]; 2] = [["images-idx3-ubyte", "labels-idx1-ubyte"], ["images.idx3-ubyte", "labels.idx1-ubyte"]];
 const UNSIGNED_BYTE: u8 = 8;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// More than any real set, and a bound for what a damaged header can claim.
@@ -59,7 +59,7 @@ fn find_images(path: &Path) -> Result<PathBuf, DatasetError> {
     for entry in std::fs::read_dir(path).map_err(read_error)? {
         let entry = entry.map_err(read_error)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.trim_end_matches(".gz").ends_with(IMAGES) {
+        if NAMES.iter().any(|[images, _]| name.trim_end_matches(".gz").ends_with(images)) {
             found.push(entry.path());
         }
     }
@@ -79,10 +79,17 @@ fn labels_beside(images: &Path) -> Result<PathBuf, DatasetError> {
     let content = |reason: String| DatasetError::Content { path: images.to_owned(), reason };
     let name = images.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let plain = name.trim_end_matches(".gz");
-    let Some(stem) = plain.strip_suffix(IMAGES) else {
-        return Err(content(format!("an IDX file of images is named *{IMAGES}, so that its labels can be found")));
+    let Some(stem) = NAMES.iter().find_map(|[images, _]| plain.strip_suffix(images)) else {
+        return Err(content(format!(
+            "the name of an IDX file of images must end in {}, so that its labels can be found",
+            NAMES[0][0]
+        )));
     };
-    let candidates = [format!("{stem}{LABELS}"), format!("{stem}{LABELS}.gz")].map(|name| images.with_file_name(name));
+    let candidates: Vec<PathBuf> = NAMES
+        .iter()
+        .flat_map(|[_, labels]| [format!("{stem}{labels}"), format!("{stem}{labels}.gz")])
+        .map(|name| images.with_file_name(name))
+        .collect();
     let found = candidates.iter().find(|path| path.exists());
     found.cloned().ok_or_else(|| content(format!("its labels are missing: {}[.gz]", candidates[0].display())))
 }
@@ -112,7 +119,13 @@ fn assemble<R: BufRead>(name: String, images: (&Path, R), labels: (&Path, R)) ->
         return Err(wrap(labels.0)(format!("{} labels for {count} images", classes.bytes.len())));
     }
     let labels = classes.bytes.iter().map(|&label| u32::from(label)).collect();
-    Ok(Dataset { name, images: Images::Pixels(Pixels::new(shape, pictures.bytes)), labels, classes: None })
+    Ok(Dataset {
+        name,
+        images: Images::Pixels(Pixels::new(shape, pictures.bytes)),
+        labels,
+        classes: None,
+        notes: Vec::new(),
+    })
 }
 
 fn parse(mut file: impl BufRead) -> Result<Idx, String> {

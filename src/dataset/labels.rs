@@ -2,10 +2,9 @@
 //!
 //! Read are, recognised by their content:
 //!
-//! - one class index a line, from 0 (`65`);
-//! - one WordNet id a line (`n01751748`), as in ImageNet's synset-labels file;
-//! - either of them after the image's file name (`ILSVRC2012_val_00000001.JPEG 65`);
-//! - Kaggle's `LOC_val_solution.csv` (`ImageId,PredictionString`, then `ILSVRC2012_val_00000001,n01751748 111 108 …`).
+//! - one class a line: an index from 0 (`65`), a WordNet id (`n01751748`), or a name that `--classes` lists;
+//! - either of them after the image's file name, separated by blanks, a comma, a tab or a semicolon;
+//! - tables with a first line that names the columns, such as Kaggle's `LOC_val_solution.csv`.
 //!
 //! WordNet ids become class indices by their alphabetical order, which is that of torchvision's ImageFolder and of its
 //! pretrained weights. The development kit's ground-truth file numbers the classes from 1 in an order of its own; it is
@@ -14,8 +13,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use super::DatasetError;
+use super::{DatasetError, label_text};
 use crate::bounded;
+
+const LABELS: &str = "--labels";
 
 /// Classes of the images of a dataset.
 #[derive(Debug, PartialEq)]
@@ -43,7 +44,7 @@ pub(super) struct Classes {
 
 impl Classes {
     /// In the order given; `None` if a name comes twice.
-    fn new(names: Vec<String>) -> Option<Classes> {
+    pub fn new(names: Vec<String>) -> Option<Classes> {
         let index: HashMap<String, u32> = names.iter().cloned().zip(0..).collect();
         (index.len() == names.len()).then_some(Classes { names, index })
     }
@@ -56,18 +57,28 @@ impl Classes {
         Classes { names, index }
     }
 
-    /// One name a line, as `--classes` takes it; what follows the first blank is a comment.
+    /// One name a line, as `--classes` and `--devkit-synsets` take it; `flag` is which of them. Names may have blanks; where the first words differ from line to line, what
+    /// follows them is a comment as well (`n01440764 tench, Tinca tinca`).
     ///
     /// # Errors
     /// [`DatasetError`]: unreadable, empty, or a name that comes twice.
-    pub fn read(path: &Path) -> Result<Classes, DatasetError> {
-        let text = text(path)?;
-        let names: Vec<String> =
-            text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
-        if names.is_empty() {
-            return Err(content(path, "it names no class; expected one a line, in the order of the model's outputs"));
+    pub fn read(flag: &'static str, path: &Path) -> Result<Classes, DatasetError> {
+        let text = text(flag, path)?;
+        let lines: Vec<&str> =
+            label_text::without_mark(&text).lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let wrong = |reason: &str| DatasetError::List { flag, path: path.to_owned(), reason: reason.to_owned() };
+        if lines.is_empty() {
+            return Err(wrong("it names no class; expected one a line, in the order of the model's outputs"));
         }
-        Classes::new(names).ok_or_else(|| content(path, "a class comes twice"))
+        let words = lines.iter().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
+        let whole = || Classes::new(lines.iter().map(|&line| line.to_owned()).collect());
+        let mut classes = Classes::new(words)
+            .or_else(whole)
+            .ok_or_else(|| wrong("a class comes twice; list each once, in the order of the model's outputs"))?;
+        for (line, index) in lines.iter().zip(0..) {
+            classes.index.entry((*line).to_owned()).or_insert(index);
+        }
+        Ok(classes)
     }
 
     pub fn len(&self) -> usize {
@@ -79,70 +90,12 @@ impl Classes {
     }
 }
 
-/// Read a label file.
+/// Read a label file, in which names of `classes` are classes too.
 ///
 /// # Errors
 /// [`DatasetError`] that names the line which makes no sense.
-pub(super) fn read(path: &Path) -> Result<Labels, DatasetError> {
-    parse(&text(path)?, path)
-}
-
-fn parse(text: &str, path: &Path) -> Result<Labels, DatasetError> {
-    let lines: Vec<(usize, &str)> =
-        (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty()).collect();
-    let Some(&(_, first)) = lines.first() else { return Err(content(path, "the label file is empty")) };
-    let wrong = |number: usize, line: &str| {
-        let shown: String = line.chars().take(60).collect();
-        content(
-            path,
-            &format!(
-                "line {number}, `{shown}`, is no label; expected a class index from 0, a WordNet id, or either after a file name"
-            ),
-        )
-    };
-    let twice = |number: usize, image: &str| content(path, &format!("line {number}: a second class for {image}"));
-    if first.starts_with("ImageId,") {
-        let mut labels = HashMap::new();
-        for &(number, line) in &lines[1..] {
-            let (image, rest) = line.split_once(',').ok_or_else(|| wrong(number, line))?;
-            let class = rest.split_whitespace().next().and_then(class).ok_or_else(|| wrong(number, line))?;
-            insert(&mut labels, image.to_owned(), class).map_err(|image| twice(number, &image))?;
-        }
-        return Ok(Labels::ByName(labels));
-    }
-    if first.split_whitespace().count() >= 2 {
-        let mut labels = HashMap::new();
-        for &(number, line) in &lines {
-            let mut words = line.split_whitespace();
-            let pair = words.next().zip(words.next().and_then(class));
-            let (image, class) = pair.ok_or_else(|| wrong(number, line))?;
-            let image = Path::new(image).file_name().map_or(image.into(), |name| name.to_string_lossy());
-            insert(&mut labels, image.into_owned(), class).map_err(|image| twice(number, &image))?;
-        }
-        return Ok(Labels::ByName(labels));
-    }
-    let classes: Result<Vec<Class>, _> =
-        lines.iter().map(|&(number, line)| class(line).ok_or_else(|| wrong(number, line))).collect();
-    Ok(Labels::InOrder(classes?))
-}
-
-/// The label of `image`, which may be there already if it is the same; otherwise the image comes back.
-fn insert(labels: &mut HashMap<String, Class>, image: String, class: Class) -> Result<(), String> {
-    match labels.get(&image) {
-        Some(known) if *known != class => Err(image),
-        _ => {
-            labels.insert(image, class);
-            Ok(())
-        }
-    }
-}
-
-fn class(word: &str) -> Option<Class> {
-    if let Ok(index) = word.parse() {
-        return Some(Class::Index(index));
-    }
-    let digits = word.strip_prefix('n')?;
-    (digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| Class::Name(word.to_owned()))
+pub(super) fn read(path: &Path, classes: Option<&Classes>) -> Result<Labels, DatasetError> {
+    label_text::parse(&text(LABELS, path)?, path, classes)
 }
 
 /// Whether these are the development kit's own numbers: from 1 to 1000, never 0.
@@ -231,14 +184,18 @@ fn indices(labels: &[Class], classes: &Classes, path: &Path) -> Result<(Vec<u32>
     Ok((found?, named.then_some(classes.len())))
 }
 
-fn text(path: &Path) -> Result<String, DatasetError> {
-    let read = bounded::read(path, bounded::TABLE);
-    let bytes = read.map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
-    String::from_utf8(bytes).map_err(|_| content(path, "it is no text file"))
+fn text(flag: &'static str, path: &Path) -> Result<String, DatasetError> {
+    let wrong = |reason: String| DatasetError::List { flag, path: path.to_owned(), reason };
+    let bytes = bounded::read(path, bounded::TABLE).map_err(|source| wrong(source.to_string()))?;
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(wrong("it is text in UTF-16; save it in UTF-8".to_owned()));
+    }
+    String::from_utf8(bytes).map_err(|_| wrong("it is not text in UTF-8".to_owned()))
 }
 
-fn content(path: &Path, reason: &str) -> DatasetError {
-    DatasetError::Content { path: path.to_owned(), reason: reason.to_owned() }
+/// What is wrong with the label file at `path`.
+pub(super) fn content(path: &Path, reason: &str) -> DatasetError {
+    DatasetError::List { flag: LABELS, path: path.to_owned(), reason: reason.to_owned() }
 }
 
 #[cfg(test)]
@@ -249,7 +206,7 @@ mod tests {
     fn assigned(text: &str, names: &[&str]) -> Result<(Vec<u32>, Option<usize>), String> {
         let path = Path::new("labels.txt");
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let labels = parse(text, path).map_err(|error| error.to_string())?;
+        let labels = label_text::parse(text, path, None).map_err(|error| error.to_string())?;
         assign(&labels, &names, None, None, path).map_err(|error| error.to_string())
     }
 
@@ -277,7 +234,7 @@ mod tests {
     fn the_development_kit_s_numbers_need_their_mapping() {
         let names: Vec<String> = (1..=1000).map(|i| format!("{i:04}")).collect();
         let path = Path::new("ILSVRC2012_validation_ground_truth.txt");
-        let labels = parse(&names.join("\n"), path).unwrap();
+        let labels = label_text::parse(&names.join("\n"), path, None).unwrap();
         assert!(assign(&labels, &names, None, None, path).unwrap_err().to_string().contains("--devkit-synsets"));
         // The kit's order backwards: its number 1 is the last WordNet id.
         let devkit = Classes::new((0..1000).rev().map(|i| format!("n{i:08}")).collect()).unwrap();

@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::files::ClassFolders;
 use super::labels::{self, Classes};
-use super::{BUNDLED, Dataset, DatasetError, Images, cifar, files, idx};
+use super::{BUNDLED, Dataset, DatasetError, Images, cifar, files, foreign, idx};
 
 /// How images and labels lie on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,9 @@ impl OpenOptions {
             return idx::bundled();
         }
         std::fs::metadata(path).map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
+        if let Some(reason) = foreign::advice(path) {
+            return Err(DatasetError::Content { path: path.to_owned(), reason });
+        }
         let layout = match self.layout {
             Some(layout) => layout,
             None => self.recognise(path)?,
@@ -88,7 +92,13 @@ impl OpenOptions {
                 };
                 let (file, kind) = cifar::recognise(path).ok_or_else(unknown)?;
                 let (pixels, labels) = cifar::read(&file, kind)?;
-                Ok(Dataset { name: name_of(path), images: Images::Pixels(pixels), labels, classes: None })
+                Ok(Dataset {
+                    name: name_of(path),
+                    images: Images::Pixels(pixels),
+                    labels,
+                    classes: None,
+                    notes: Vec::new(),
+                })
             }
             Layout::ImageFolder => self.image_folder(path),
             Layout::Flat => self.labelled(path, layout, files::flat_folder),
@@ -109,43 +119,59 @@ impl OpenOptions {
         if self.labels.is_none() && files::has_class_folders(path) {
             return Ok(Layout::ImageFolder);
         }
-        files::flat_folder(path).map(|_| Layout::Flat).map_err(|_| DatasetError::Unknown { path: path.to_owned() })
+        // A folder that cannot be listed says so itself.
+        files::flat_folder(path).map(|_| Layout::Flat).map_err(|error| match (error, foreign::advice_on_folder(path)) {
+            (DatasetError::Content { .. }, Some(reason)) => DatasetError::Content { path: path.to_owned(), reason },
+            (DatasetError::Content { path: at, reason }, None) if at != path => {
+                DatasetError::Content { path: at, reason }
+            }
+            (DatasetError::Content { .. }, None) => DatasetError::Unknown { path: path.to_owned() },
+            (error, _) => error,
+        })
     }
 
     fn class_list(&self) -> Result<Option<Classes>, DatasetError> {
-        self.classes.as_deref().map(Classes::read).transpose()
+        self.classes.as_deref().map(|path| Classes::read("--classes", path)).transpose()
     }
 
     fn image_folder(&self, path: &Path) -> Result<Dataset, DatasetError> {
-        let (files, of_image) = files::class_folders(path)?;
-        let classes = match self.class_list()? {
-            Some(classes) => classes,
-            None => Classes::sorted(files::class_names(path)?.iter().map(String::as_str)),
-        };
-        let label = |name: &String| {
-            let reason = || format!("the class folder {name} is not among the {} of --classes", classes.len());
-            classes.of(name).ok_or_else(|| DatasetError::Content { path: path.to_owned(), reason: reason() })
-        };
-        let labels: Result<Vec<u32>, _> = of_image.iter().map(label).collect();
-        Ok(Dataset { name: name_of(path), images: Images::Files(files), labels: labels?, classes: Some(classes.len()) })
+        let content = |reason: String| DatasetError::Content { path: path.to_owned(), reason };
+        let listed = self.class_list()?;
+        let ClassFolders { files, class_of, names, notes } = files::class_folders(path, listed.as_ref())?;
+        let classes = listed.or_else(|| Classes::new(names));
+        let classes = classes.ok_or_else(|| content("two class folders have the same name".to_owned()))?;
+        let mut labels = Vec::with_capacity(files.len());
+        for name in &class_of {
+            labels.push(classes.of(name).ok_or_else(|| {
+                content(format!("the class folder {name} is not among the {} of --classes", classes.len()))
+            })?);
+        }
+        let images = Images::Files(files);
+        Ok(Dataset { name: name_of(path), images, labels, classes: Some(classes.len()), notes })
     }
 
     fn labelled(
         &self,
         path: &Path,
         layout: Layout,
-        list: fn(&Path) -> Result<Vec<files::EncodedFile>, DatasetError>,
+        list: fn(&Path) -> Result<(Vec<files::EncodedFile>, Vec<String>), DatasetError>,
     ) -> Result<Dataset, DatasetError> {
         let Some(label_file) = &self.labels else {
+            if layout == Layout::Tar && foreign::is_web_dataset(path) {
+                let reason = "it is a shard of a WebDataset, with labels in .cls files; write them to a file, image and class a line, \
+                              for --labels FILE"
+                    .to_owned();
+                return Err(DatasetError::Content { path: path.to_owned(), reason });
+            }
             return Err(DatasetError::NoLabels { path: path.to_owned(), layout });
         };
-        let files = list(path)?;
+        let (files, notes) = list(path)?;
         let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
-        let devkit = self.devkit_synsets.as_deref().map(Classes::read).transpose()?;
-        let read = labels::read(label_file)?;
-        let (labels, classes) =
-            labels::assign(&read, &names, self.class_list()?.as_ref(), devkit.as_ref(), label_file)?;
-        Ok(Dataset { name: name_of(path), images: Images::Files(files), labels, classes })
+        let devkit = self.devkit_synsets.as_deref().map(|path| Classes::read("--devkit-synsets", path)).transpose()?;
+        let listed = self.class_list()?;
+        let read = labels::read(label_file, listed.as_ref())?;
+        let (labels, classes) = labels::assign(&read, &names, listed.as_ref(), devkit.as_ref(), label_file)?;
+        Ok(Dataset { name: name_of(path), images: Images::Files(files), labels, classes, notes })
     }
 }
 

@@ -5,10 +5,13 @@
 
 mod cifar;
 mod files;
+mod foreign;
 mod holdout;
 mod idx;
+mod label_text;
 mod labels;
 mod layout;
+mod listing;
 pub mod picture;
 mod pixels;
 mod reading;
@@ -35,6 +38,8 @@ pub enum DatasetError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("dataset {path}: {reason}")]
     Content { path: PathBuf, reason: String },
+    #[error("{flag} {path}: {reason}")]
+    List { flag: &'static str, path: PathBuf, reason: String },
     #[error(
         "dataset {path}: no known layout; expected class folders, a folder or tar archive of images with --labels, IDX files \
          (*-images-idx3-ubyte[.gz] beside *-labels-idx1-ubyte[.gz]), CIFAR's test_batch.bin or test.bin, or `{BUNDLED}`"
@@ -42,7 +47,7 @@ pub enum DatasetError {
     Unknown { path: PathBuf },
     #[error("dataset {path}: several sets of IDX images ({found}); name the file instead of the folder")]
     Several { path: PathBuf, found: String },
-    #[error("dataset {path}: the layout {layout} needs a label file: say it by --labels FILE")]
+    #[error("dataset {path}: the layout {layout} needs a label file; name it with --labels FILE")]
     NoLabels { path: PathBuf, layout: Layout },
     #[error(
         "dataset {path}: the layout {layout} has its own labels; --labels is for a folder or tar archive of images"
@@ -57,6 +62,7 @@ pub struct Dataset {
     images: Images,
     labels: Vec<u32>,
     classes: Option<usize>,
+    notes: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -98,6 +104,11 @@ impl Dataset {
     /// another number of outputs numbers them otherwise.
     pub fn classes(&self) -> Option<usize> {
         self.classes
+    }
+
+    /// What the user has to know of how the dataset was read, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The name of image `index`: its file, or its position.

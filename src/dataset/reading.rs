@@ -13,7 +13,7 @@ use super::{Dataset, Images};
 use crate::digest;
 
 /// How an image becomes a network's input: resized and cropped, then (pixel/255 − mean)/std in f32, a mean and a
-/// standard deviation a channel.
+/// standard deviation a channel. With one of each, image files become grey before they are resized.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preparation {
     pub transform: Transform,
@@ -83,14 +83,14 @@ impl Dataset {
                 if preparation.transform.is_identity() {
                     return Ok(Prepared { pixels: preparation.normalised_planes(image, shape), shape, sha256 });
                 }
-                let rgb =
-                    Rgb::from_planes(image, shape).ok_or("only images of three channels can be resized or cropped")?;
+                let rgb = Rgb::from_planes(image, shape)
+                    .ok_or("only images of one or three channels can be resized or cropped")?;
                 preparation.finish(rgb, sha256).map_err(|error| error.to_string())
             }
             Images::Files(files) => {
                 let bytes = files[index].read().map_err(|error| error.to_string())?;
                 let prepared =
-                    picture::decode(&bytes).and_then(|rgb| preparation.finish(rgb, digest::of_bytes(&bytes)));
+                    picture::decode(&bytes).and_then(|rgb| preparation.finish_file(rgb, digest::of_bytes(&bytes)));
                 prepared.map_err(|error| error.to_string())
             }
         }
@@ -158,16 +158,25 @@ impl Dataset {
 }
 
 impl Preparation {
+    fn finish_file(&self, rgb: Rgb, sha256: [u8; 32]) -> Result<Prepared, PictureError> {
+        self.finish(if self.channels() == 1 { rgb.grey() } else { rgb }, sha256)
+    }
+
     fn finish(&self, rgb: Rgb, sha256: [u8; 32]) -> Result<Prepared, PictureError> {
         let rgb = self.transform.apply(rgb)?;
         let pixels = self.normalised(&rgb);
-        Ok(Prepared { pixels, shape: [3, rgb.height, rgb.width], sha256 })
+        Ok(Prepared { pixels, shape: [self.channels(), rgb.height, rgb.width], sha256 })
     }
 
-    /// The picture as [3, height, width].
+    /// Of the network's input.
+    fn channels(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// The picture as [channels, height, width]; of one channel, that is its red plane, which equals the others.
     pub fn normalised(&self, rgb: &Rgb) -> Vec<f32> {
-        let mut pixels = Vec::with_capacity(rgb.pixels.len());
-        for channel in 0..3 {
+        let mut pixels = Vec::with_capacity(rgb.width * rgb.height * self.channels());
+        for channel in 0..self.channels() {
             let normalise = self.normaliser(channel);
             pixels.extend(rgb.pixels.iter().skip(channel).step_by(3).map(|&pixel| normalise[usize::from(pixel)]));
         }

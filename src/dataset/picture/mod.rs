@@ -136,13 +136,27 @@ impl Rgb {
         Rgb { width, height, pixels }
     }
 
-    /// The picture whose red, green and blue planes are `planes`, of `shape` = [3, height, width]; `None` for another
-    /// number of channels.
+    /// The picture whose planes are `planes`, of `shape` = [channels, height, width]: red, green and blue, or grey, which
+    /// becomes three equal planes; `None` for another number of channels.
     pub fn from_planes(planes: &[u8], shape: [usize; 3]) -> Option<Rgb> {
-        let [3, height, width] = shape else { return None };
+        let [channels, height, width] = shape;
         let area = height * width;
-        let pixels = (0..area).flat_map(|at| [planes[at], planes[area + at], planes[2 * area + at]]).collect();
+        let pixels = match channels {
+            1 => planes.iter().flat_map(|&grey| [grey; 3]).collect(),
+            3 => (0..area).flat_map(|at| [planes[at], planes[area + at], planes[2 * area + at]]).collect(),
+            _ => return None,
+        };
         Some(Rgb { width, height, pixels })
+    }
+
+    /// The picture in grey, all three planes equal: the luma of ITU-R 601 as Pillow's `convert("L")` computes it.
+    pub fn grey(mut self) -> Rgb {
+        for pixel in self.pixels.chunks_exact_mut(3) {
+            let [red, green, blue] = [0, 1, 2].map(|channel| u32::from(pixel[channel]));
+            // The weights add up to 2^16, so that this is at most 255.
+            pixel.fill(((19_595 * red + 38_470 * green + 7_471 * blue + 0x8000) >> 16) as u8);
+        }
+        self
     }
 }
 
