@@ -187,6 +187,125 @@ fn a_list_of_classes_reorders_them() {
     assert!(lines[0][1].starts_with(names.last().unwrap()));
 }
 
+/// Class folders, each with pictures whose red value is the class, and a classifier that reads it off.
+struct Reds {
+    folder: tempfile::TempDir,
+}
+
+impl Reds {
+    fn new(kind: &str, names: &[&str], images: usize) -> Reds {
+        let folder = tempfile::tempdir().unwrap();
+        let count = images.to_string();
+        python("red_classes.py", &[&[text(folder.path()), kind, &count], names].concat());
+        Reds { folder }
+    }
+
+    /// The row, and what was said on stderr, of an evaluation with more arguments.
+    fn eval(&self, more: &[&str]) -> (serde_json::Value, String) {
+        let model = self.folder.path().join("model.pt");
+        let val = self.folder.path().join("val");
+        let common = ["eval", "--model", text(&model), "--dataset", text(&val), "--relu", "exact", "--quiet", "--json"];
+        let output = common::polyact(&[&common, more].concat());
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{stderr}");
+        (serde_json::from_slice(&output.stdout).unwrap(), stderr)
+    }
+
+    /// Top-1 in percent, whether JSON has it as text or as a number.
+    fn top1(row: &serde_json::Value) -> f64 {
+        row["top1"].as_f64().unwrap_or_else(|| row["top1"].as_str().unwrap().parse().unwrap())
+    }
+}
+
+#[test]
+fn class_folders_that_are_numbers_are_taken_in_numeric_order() {
+    let names: Vec<String> = (0..12).map(|number| number.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (row, stderr) = Reds::new("colour", &names, 2).eval(&[]);
+    assert_eq!(Reds::top1(&row), 100.0);
+    assert!(stderr.contains("numeric order"), "{stderr}");
+    // As text where one is no plain number, and nothing to tell where both orders agree.
+    for names in [&["00", "01", "10", "2"][..], &["1", "10", "2", "a"], &["7", "8", "9"], &["b1", "b10", "b2"]] {
+        let (row, stderr) = Reds::new("colour", names, 2).eval(&[]);
+        assert_eq!((Reds::top1(&row), stderr.as_str()), (100.0, ""), "{names:?}");
+    }
+}
+
+#[test]
+fn class_names_with_blanks_can_be_listed() {
+    let set = Reds::new("colour", &["golden retriever", "golden eagle", "ant"], 2);
+    let list = set.folder.path().join("classes.txt");
+    fs::write(&list, "\u{feff}golden retriever\r\ngolden eagle\r\nant\r\n").unwrap();
+    assert_eq!(Reds::top1(&set.eval(&["--classes", text(&list)]).0), 100.0);
+    assert!(Reds::top1(&set.eval(&[]).0) < 100.0);
+}
+
+#[test]
+fn names_that_are_not_utf_8_are_classes_of_their_own() {
+    use std::os::unix::ffi::OsStrExt;
+    let set = Reds::new("colour", &["a", "b"], 3);
+    let val = set.folder.path().join("val");
+    for (name, bytes) in [("a", b"caf\xe8"), ("b", b"caf\xe9")] {
+        fs::rename(val.join(name), val.join(std::ffi::OsStr::from_bytes(bytes))).unwrap();
+    }
+    let (row, _) = set.eval(&[]);
+    assert_eq!((Reds::top1(&row), &row["images"]), (100.0, &6.into()));
+}
+
+#[test]
+fn links_to_nowhere_are_images_that_cannot_be_read() {
+    let set = Reds::new("colour", &["a", "b", "c"], 2);
+    for name in ["a/7.png", "c/0.png"] {
+        std::os::unix::fs::symlink("/nowhere/x", set.folder.path().join("val").join(name)).unwrap();
+    }
+    let (row, stderr) = set.eval(&[]);
+    assert_eq!((&row["images"], &row["broken_images"], Reds::top1(&row)), (&6.into(), &2.into(), 100.0));
+    assert!(stderr.contains("a/7.png left out: it is a link to /nowhere/x, which does not exist"), "{stderr}");
+}
+
+/// The positions were computed with Python's hashlib.
+#[test]
+fn the_limit_draws_from_all_classes_and_the_first_are_the_first() {
+    let set = Reds::new("colour", &["a", "b", "c", "d", "e"], 2);
+    let images = |more: &[&str]| {
+        let out = set.folder.path().join("p.csv");
+        let (row, stderr) = set.eval(&[more, &["--predictions", text(&out)]].concat());
+        let positions: Vec<String> = rows(&out).into_iter().map(|line| line[0].clone()).collect();
+        (positions.join(" "), row["sampled"].as_str().unwrap().to_owned(), stderr)
+    };
+    let drawn = images(&["--limit", "3", "--seed", "1"]);
+    assert_eq!(drawn, ("2 4 7".to_owned(), "3 by seed 1".to_owned(), String::new()));
+    let rest = images(&["--limit", "2", "--holdout", "3", "--seed", "1"]);
+    assert_eq!((rest.0.as_str(), rest.1.as_str()), ("0 9", "2 by seed 1 without 3 by seed 1"));
+    let first = images(&["--first", "4"]);
+    assert_eq!((first.0.as_str(), first.1.as_str()), ("0 1 2 3", "first 4"));
+    assert!(first.2.contains("the first ones are of 2 of 5 classes"), "{}", first.2);
+    let all = images(&["--limit", "99"]);
+    assert_eq!((all.0.split(' ').count(), all.1.as_str(), all.2.as_str()), (10, "all", ""));
+}
+
+#[test]
+fn a_network_of_one_channel_gets_pictures_in_grey() {
+    let set = Reds::new("grey", &["a", "b", "c"], 2);
+    assert_eq!(Reds::top1(&set.eval(&["--resize", "none", "--crop", "none"]).0), 100.0);
+    assert_eq!(Reds::top1(&set.eval(&["--input-size", "1x12x12"]).0), 100.0);
+}
+
+#[test]
+fn one_key_of_preprocess_json_leaves_the_other_defaults_as_they_are() {
+    let input = |kind: &str| {
+        let set = Reds::new(kind, &["a", "b"], 1);
+        let [model, val] = ["model.pt", "val"].map(|name| set.folder.path().join(name));
+        let arguments = ["eval", "--model", text(&model), "--dataset", text(&val), "--relu", "exact"];
+        let said = polyact_succeeds(&arguments);
+        said.lines().find(|line| line.starts_with("input ")).unwrap().to_owned()
+    };
+    let usual = "input 3x224x224, resize 256 bilinear, crop 224, mean 0.485,0.456,0.406, std 0.229,0.224,0.225";
+    assert_eq!(input("classes-only"), usual);
+    assert_eq!(input("mean-only"), usual.replace("0.485,0.456,0.406", "0,0,0"));
+    assert_eq!(input("crop-only"), usual.replace("3x224x224, resize 256 bilinear, crop 224", "3x10x10, crop 10"));
+}
+
 #[test]
 fn cifar_is_read_from_its_binary_version() {
     let folder = tempfile::tempdir().unwrap();

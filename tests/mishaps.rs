@@ -208,7 +208,7 @@ const NETWORKS: &[Mishap] = &[
     (1, "@data loop", "dataset loop: Too many levels of symbolic links"),
     (1, "@data empty", "dataset empty: "),
     (1, "@data empty --layout idx", "dataset empty: "),
-    (1, "@data notes.csv --layout idx", "is named *images-idx3-ubyte"),
+    (1, "@data notes.csv --layout idx", "must end in images-idx3-ubyte"),
     (1, "@data idx/no-labels", "its labels are missing"),
     (1, "@data idx/several", "several sets of IDX images"),
     (1, "@data idx/few-labels", "3 labels for 4 images"),
@@ -228,7 +228,7 @@ const NETWORKS: &[Mishap] = &[
     (1, "@data idx/cut-gzip", "the gzip data are damaged or cut short"),
     (1, "@data idx/gzip-bomb", "more bytes of data than the 4x3x12x12"),
     (1, "@data rgb --labels labels/good.txt", "has its own labels"),
-    (2, "@data grey --resize 12", "have 1 channel(s)"),
+    (1, "@data grey --resize 12", "the model fails on an input of shape [4, 1, 12, 12]"),
     (1, "@data grey", "the model fails on an input of shape [4, 1, 12, 12]"),
     // CIFAR.
     (1, "@data cifar/cut", "6000 bytes are no whole number of records"),
@@ -255,8 +255,38 @@ const NETWORKS: &[Mishap] = &[
         "eval --model good.pt --relu-range 9 --dataset folders/good --resize none --crop none",
         "where those before it are",
     ),
+    (1, "@files folders/dangling --strict", "a/gone.png: it is a link to /nowhere/gone, which does not exist"),
+    (0, "@files folders/dangling", "image a/pipe.png left out: it is neither a file nor a link to one"),
+    (0, "@files folders/dangling", "image a/folder.png left out: it is a folder"),
+    (1, "@files folders/lost-class", "folders/lost-class/h: a link to nowhere, or not accessible"),
+    (
+        0,
+        "@files folders/hidden",
+        "1 image(s) in .ipynb_checkpoints are left out: it is hidden and not taken for a class",
+    ),
+    (0, "@files folders/hidden", "1 image(s) beside the class folders are left out, such as cover.png"),
+    (
+        0,
+        "@files folders/hidden --first 3 --quiet",
+        "--first 3: the images lie class by class, and the first ones are of 3 of 7",
+    ),
+    (2, "eval --model good.pt --relu-range 9 --dataset folders/good --input-size 3x12x8", "cropped to squares"),
+    (
+        2,
+        "eval --model good.pt --relu-range 9 --dataset folders/good --input-size 2x12x12",
+        "3 channels, or of 1 in grey",
+    ),
+    // What is not read.
+    (1, "@files flat.tar.gz --labels labels/good.txt", "flat.tar.gz: it is a compressed tar archive"),
+    (1, "@files foreign/x.zip", "it is a zip archive"),
+    (1, "@files foreign/x.parquet --layout flat --labels labels/good.txt", "it is a Parquet file"),
+    (1, "@files foreign/python", "test_batch in it is CIFAR's Python version"),
+    (1, "@files foreign/python/test_batch", "it is CIFAR's Python version"),
+    (1, "@files foreign/shards", "it holds tar archives (shards of a WebDataset?)"),
+    (1, "@files foreign/shards/0.tar", "it is a shard of a WebDataset"),
+    (1, "@files folders/good/a/1.png", "it is a single PNG"),
     // A flat folder, a tar archive.
-    (1, "@files flat", "needs a label file: say it by --labels FILE"),
+    (1, "@files flat", "needs a label file; name it with --labels FILE"),
     (1, "@files flat --labels missing.txt", "missing.txt: No such file"),
     (1, "@files flat --labels empty", "empty: the label file is empty"),
     (1, "@files flat --labels binary", "--labels binary: it is not text in UTF-8"),
@@ -267,7 +297,11 @@ const NETWORKS: &[Mishap] = &[
     (1, "@files flat --labels labels/negative.txt", "line 2, `-1`, has no label"),
     (1, "@files flat --labels labels/twice-named.txt", "line 5: a second class for 1.png"),
     (1, "@files flat --labels labels/three-named.txt", "it has no label for 4.png"),
-    (1, "@files flat --labels labels/kaggle.csv", "line 2, `1`, is no label"),
+    (1, "@files flat --labels labels/kaggle.csv", "line 2, `1`, has no label"),
+    (1, "@files flat --labels labels/wide.csv", "--labels labels/wide.csv: line 1: 4 columns"),
+    (1, "@files flat --labels labels/words.txt", "line 1, `1.png cat`, has no label"),
+    (1, "@files flat --labels labels/utf-16.txt", "--labels labels/utf-16.txt: it is text in UTF-16"),
+    (0, "@files flat --labels labels/excel.csv", "agreement"),
     (1, "@files flat --labels labels/wordnet.txt", "names of 2 classes, but the model has 7"),
     (1, "@files flat.tar", "needs a label file"),
     (1, "@files flat.tar --labels labels/few.txt", "2 labels for 4 images"),
@@ -522,7 +556,16 @@ mod networks {
 
     fn image_files(folder: &Path) {
         let classes = ["a", "b", "c", "d", "e", "f", "g", "h"];
-        for (set, count) in [("good", 7), ("one-class", 1), ("eight-classes", 8), ("circle", 7), ("some-broken", 7)] {
+        for (set, count) in [
+            ("good", 7),
+            ("one-class", 1),
+            ("eight-classes", 8),
+            ("circle", 7),
+            ("some-broken", 7),
+            ("dangling", 7),
+            ("lost-class", 7),
+            ("hidden", 7),
+        ] {
             for (class, width) in classes[..count].iter().zip(12..) {
                 write(folder, &format!("folders/{set}/{class}/1.png"), picture(width));
             }
@@ -530,6 +573,13 @@ mod networks {
         for class in &classes[..7] {
             write(folder, &format!("folders/all-broken/{class}/1.png"), "");
         }
+        symlink("/nowhere/gone", folder.join("folders/dangling/a/gone.png")).unwrap();
+        fs::create_dir(folder.join("folders/dangling/a/folder.png")).unwrap();
+        let pipe = folder.join("folders/dangling/a/pipe.png");
+        assert!(std::process::Command::new("mkfifo").arg(pipe).status().unwrap().success());
+        symlink("/nowhere", folder.join("folders/lost-class/h")).unwrap();
+        write(folder, "folders/hidden/.ipynb_checkpoints/1.png", picture(12));
+        write(folder, "folders/hidden/cover.png", picture(12));
         fs::create_dir_all(folder.join("folders/none")).unwrap();
         write(folder, "folders/no-image/a/notes.txt", "no image");
         symlink("..", folder.join("folders/circle/a/back")).unwrap();
@@ -571,7 +621,15 @@ mod networks {
         }
         let whole = archive.into_inner().unwrap();
         write(folder, "cut.tar", &whole[..600]);
+        write(folder, "flat.tar.gz", gzip(&whole));
         write(folder, "flat.tar", whole);
+        write(folder, "foreign/x.zip", b"PK\x03\x04");
+        write(folder, "foreign/x.parquet", b"PAR1");
+        write(folder, "foreign/python/test_batch", b"\x80\x02}q\x01");
+        let mut archive = tar::Builder::new(Vec::new());
+        add(&mut archive, "0.jpg", &photograph);
+        add(&mut archive, "0.cls", b"3");
+        write(folder, "foreign/shards/0.tar", archive.into_inner().unwrap());
         write(folder, "same-names.tar", same.into_inner().unwrap());
         let mut archive = tar::Builder::new(Vec::new());
         add(&mut archive, "notes.txt", b"no image");
@@ -589,11 +647,15 @@ mod networks {
             ("three-named.txt", "1.png 0\n2.png 1\n3.png 2\n"),
             ("kaggle.csv", "ImageId,PredictionString\n1\n"),
             ("wordnet.txt", "n00000001\nn00000002\nn00000001\nn00000002\n"),
+            ("wide.csv", "1.png,0,0,1\n2.png,1,0,1\n"),
+            ("words.txt", "1.png cat\n"),
+            ("excel.csv", "\u{feff}filename;label\r\n1.png;0\r\n2.png;1\r\n3.png;2\r\n4.png;3\r\n"),
             ("one-class.txt", "a\n"),
             ("twice.txt", "a\nb\na\n"),
         ] {
             write(folder, &format!("labels/{name}"), content);
         }
+        write(folder, "labels/utf-16.txt", b"\xff\xfe0\0\n\0");
     }
 
     /// The folder in which everything lies.

@@ -3,8 +3,8 @@
     pixels.py FOLDER
 
 Writes the images, what is expected of them as NUMBER.bin, and a line each in cases.tsv: image, resize, crop,
-interpolation ("-" where there is none), what is expected (u8 [height, width, 3], f32 [3, height, width], or refused),
-width, height, and the file of what is expected.
+interpolation ("-" where there is none), what is expected (u8 [height, width, 3], f32 [3, height, width], l8 [height, width]
+in grey, or refused), width, height, and the file of what is expected.
 """
 
 import io
@@ -55,6 +55,9 @@ class Cases:
             self.lines.append((name, "-", "-", "-", "refused", 0, 0, "-"))
             return
         self.expect(name, (None, None, None), "u8", picture.size, np.asarray(picture))
+        # As it is stored, not by way of RGB: both must give the same.
+        grey = Image.open(self.folder / name).convert("L")
+        self.expect(name, (None, None, None), "l8", grey.size, np.asarray(grey))
         for _ in range(transformed):
             resize, crop, interpolation = next(self.transforms)
             if resize and max(picture.size) / min(picture.size) * resize > 20000:
@@ -63,6 +66,8 @@ class Cases:
             steps += [transforms.CenterCrop(crop)] if crop else []
             result = transforms.Compose(steps)(picture)
             self.expect(name, (resize, crop, interpolation), "u8", result.size, np.asarray(result))
+            result_in_grey = transforms.Compose(steps)(grey)
+            self.expect(name, (resize, crop, interpolation), "l8", result_in_grey.size, np.asarray(result_in_grey))
             if next(self.results) % 4 == 0:
                 tensor = transforms.Normalize(MEAN, STD)(transforms.ToTensor()(result))
                 self.expect(name, (resize, crop, interpolation), "f32", result.size, tensor.numpy())
