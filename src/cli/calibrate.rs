@@ -6,9 +6,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::eval::{name_of, progress_bar, tell_broken, warn};
-use super::options::{ModelOptions, PreparationOptions, ReadingOptions};
+use super::options::{ModelOptions, ReadingOptions};
 use super::output::{check_writable, write};
 use super::plot::{PlotFile, plot_file};
+use super::preparation::PreparationOptions;
 use super::{Failure, print};
 use crate::dataset::{BUNDLED, Dataset};
 use crate::evaluation::{Calibration, RangeRule, Rule, Scope, Selector, calibrate, dataset_sha256, plan_text};
@@ -355,10 +356,11 @@ impl Measured<'_> {
             ]
         });
         let mut text = format!(
-            "{} on {} images of {}\n\n{}",
+            "{} on {} images of {}{}\n\n{}",
             name_of(&self.arguments.model.model),
             self.calibration.images.len(),
             self.dataset.name(),
+            if self.sampled == "all" { String::new() } else { format!(" ({})", self.sampled) },
             table(&header, rows)
         );
         let (sites, ranges) = (self.model.sites(), self.ranges());

@@ -11,7 +11,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::calibrate::images_file;
 use super::configuration::{ConfigurationOptions, OnOverflow};
-use super::options::{ModelOptions, PreparationOptions, ReadingOptions};
+use super::options::{ModelOptions, ReadingOptions};
+use super::preparation::PreparationOptions;
 use super::summary::{Setting, Summary, by_harm, needed};
 use super::{Failure, print};
 use crate::bounded;

@@ -4,7 +4,8 @@ use clap::Args;
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
-use super::options::{InputOptions, ModelOptions};
+use super::options::ModelOptions;
+use super::preparation::InputOptions;
 use super::{Failure, print};
 use crate::activation::Window;
 use crate::evaluation::EvaluationError;

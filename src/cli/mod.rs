@@ -15,6 +15,8 @@ mod inspect;
 mod options;
 mod output;
 mod plot;
+#[cfg(feature = "libtorch")]
+mod preparation;
 mod report;
 #[cfg(feature = "libtorch")]
 mod reproduce;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::eval::{OutputOptions, compare};
-use super::options::{DeviceOptions, ModelOptions, PreparationOptions, ReadingOptions, Side};
+use super::options::{DeviceOptions, ModelOptions, ReadingOptions};
+use super::preparation::{PreparationOptions, Side};
 use super::{Failure, print};
 use crate::activation::{Arithmetic, Spec};
 use crate::evaluation::{Configuration, Ranges};

@@ -107,7 +107,7 @@ impl Summary<'_> {
     /// How images became inputs.
     fn input(&self) -> String {
         let Preparation { transform, mean, std } = self.setting.preparation;
-        let mut text = super::options::by_x(self.evaluation.shape);
+        let mut text = super::preparation::by_x(self.evaluation.shape);
         if let Some(side) = transform.resize {
             let kind = if transform.interpolation == Interpolation::Bicubic { "bicubic" } else { "bilinear" };
             text += &format!(", resize {side} {kind}");

@@ -7,7 +7,8 @@ use clap::{Args, Parser};
 
 use super::Failure;
 use super::configuration::OnOverflow;
-use super::options::{PreparationOptions, ReadingOptions};
+use super::options::ReadingOptions;
+use super::preparation::PreparationOptions;
 use crate::activation::{Arithmetic, Spec};
 use crate::bounded;
 use crate::dataset::BUNDLED;

@@ -70,6 +70,14 @@ fn read_regular(path: &Path) -> std::io::Result<Vec<u8>> {
     }
 }
 
+/// Images without classes, by name.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub files: Vec<EncodedFile>,
+    /// What the user has to know of what is left out.
+    pub notes: Vec<String>,
+}
+
 /// The images of a folder of class folders.
 #[derive(Debug)]
 pub(super) struct ClassFolders {
@@ -148,7 +156,7 @@ pub(super) fn has_class_folders(folder: &Path) -> bool {
 ///
 /// # Errors
 /// [`DatasetError`]: an unreadable folder, or no image in it.
-pub(super) fn flat_folder(folder: &Path) -> Result<(Vec<EncodedFile>, Vec<String>), DatasetError> {
+pub(super) fn flat_folder(folder: &Path) -> Result<Listed, DatasetError> {
     let Listing { folders, mut images, .. } = Listing::read(folder)?;
     let (unreadable, folders): (Vec<PathBuf>, Vec<PathBuf>) = folders.into_iter().partition(|path| is_image(path));
     images.extend(unreadable);
@@ -159,14 +167,14 @@ pub(super) fn flat_folder(folder: &Path) -> Result<(Vec<EncodedFile>, Vec<String
     }
     let notes = told(&folders, folder, "only the images of the folder itself are used");
     let file = |path: PathBuf| EncodedFile { name: file_name(&path), place: Place::File(path) };
-    Ok((images.into_iter().map(file).collect(), notes))
+    Ok(Listed { files: images.into_iter().map(file).collect(), notes })
 }
 
 /// The images in a tar archive, by name.
 ///
 /// # Errors
 /// [`DatasetError`]: unreadable, damaged, or without an image.
-pub(super) fn tar(path: &Path) -> Result<(Vec<EncodedFile>, Vec<String>), DatasetError> {
+pub(super) fn tar(path: &Path) -> Result<Listed, DatasetError> {
     let read = |source| DatasetError::Read { path: path.to_owned(), source };
     let archive = Arc::new(File::open(path).map_err(read)?);
     let size = archive.metadata().map_err(read)?.len();
@@ -208,7 +216,7 @@ pub(super) fn tar(path: &Path) -> Result<(Vec<EncodedFile>, Vec<String>), Datase
         let reason = format!("two images are named {}, and labels go by the name", pair[0].name);
         return Err(DatasetError::Content { path: path.to_owned(), reason });
     }
-    Ok((files, Vec::new()))
+    Ok(Listed { files, notes: Vec::new() })
 }
 
 /// Whether the file begins with a tar header.

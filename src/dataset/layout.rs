@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::files::ClassFolders;
+use super::files::{ClassFolders, Listed};
 use super::labels::{self, Classes};
 use super::{BUNDLED, Dataset, DatasetError, Images, cifar, files, foreign, idx};
 
@@ -154,7 +154,7 @@ impl OpenOptions {
         &self,
         path: &Path,
         layout: Layout,
-        list: fn(&Path) -> Result<(Vec<files::EncodedFile>, Vec<String>), DatasetError>,
+        list: fn(&Path) -> Result<Listed, DatasetError>,
     ) -> Result<Dataset, DatasetError> {
         let Some(label_file) = &self.labels else {
             if layout == Layout::Tar && foreign::is_web_dataset(path) {
@@ -165,7 +165,7 @@ impl OpenOptions {
             }
             return Err(DatasetError::NoLabels { path: path.to_owned(), layout });
         };
-        let (files, notes) = list(path)?;
+        let Listed { files, notes } = list(path)?;
         let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
         let devkit = self.devkit_synsets.as_deref().map(|path| Classes::read("--devkit-synsets", path)).transpose()?;
         let listed = self.class_list()?;

@@ -125,7 +125,7 @@ mod tests {
         expected(Size::Drawn(2), Some(3), Part::Rest, &[0, 9], "2 by seed 1 without 3 by seed 1");
         expected(Size::First(3), Some(3), Part::Rest, &[0, 1, 3], "first 3 without 3 by seed 1");
         let of = |images, seed| Sampling { size: Size::Drawn(5), holdout: None, seed }.choose(images, Part::Rest);
-        assert_eq!(of(1000, 0).unwrap().images, [425, 619, 684, 709, 865]);
+        assert_eq!(of(1000, 0).unwrap().images, [425, 525, 619, 684, 865]);
         assert_eq!(of(50_000, 7).unwrap().images, [10_062, 25_677, 26_021, 31_590, 37_225]);
         assert_eq!(of(10, u64::MAX).unwrap().images, [4, 5, 7, 8, 9]);
     }
