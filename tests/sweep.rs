@@ -16,7 +16,7 @@ fn grid() -> Vec<String> {
     let (vgg, resnet) = (weights("vgg-fashion.pt"), weights("resnet20-fashion.pt"));
     let all =
         ["--model", text(&vgg), text(&resnet), "--relu", "paper:7", "exact", "--maxpool", "paper:10", "--relu-range"];
-    let rest = ["9", "16", "--maxpool-range", "16", "--limit", "400", "--batch", "20", "--quiet"];
+    let rest = ["9", "16", "--maxpool-range", "16", "--first", "400", "--batch", "20", "--quiet"];
     all.into_iter().chain(rest).map(str::to_owned).collect()
 }
 
@@ -59,7 +59,7 @@ fn a_row_of_a_sweep_is_the_row_of_a_single_evaluation() {
         "16",
         "--maxpool-range",
         "16",
-        "--limit",
+        "--first",
         "400",
         "--batch",
         "20",
@@ -171,7 +171,7 @@ fn what_changed_under_an_interrupted_sweep_is_refused() {
 fn overflow_that_stops_a_sweep_stops_it_again_on_resume() {
     let folder = tempfile::tempdir().unwrap();
     let (vgg, out) = (weights("vgg-fashion.pt"), folder.path().join("r.csv"));
-    let common = ["sweep", "--model", text(&vgg), "--relu-range", "4", "--limit", "400", "--batch", "20", "--quiet"];
+    let common = ["sweep", "--model", text(&vgg), "--relu-range", "4", "--first", "400", "--batch", "20", "--quiet"];
     let arguments = [&common, ["--on-overflow", "error", "--resume", "--out", text(&out)].as_slice()].concat();
     for _ in 0..2 {
         let output = common::polyact(&arguments);
