@@ -189,7 +189,7 @@ fn values_outside_the_range_are_told_with_site_and_image() {
 fn overflow_can_stop_the_run_or_be_clipped() {
     let folder = tempfile::tempdir().unwrap();
     let (vgg, report) = (weights("vgg-fashion.pt"), folder.path().join("overflow.csv"));
-    let common = ["eval", "--model", text(&vgg), "--relu-range", "4", "--limit", "300", "--quiet"];
+    let common = ["eval", "--model", text(&vgg), "--relu-range", "4", "--first", "300", "--quiet"];
     // A range of 4 is a little too small for a few images.
     let counted = polyact_succeeds(&[&common, ["--json", "--overflow-report", text(&report)].as_slice()].concat());
     let counted: serde_json::Value = serde_json::from_str(&counted).unwrap();
