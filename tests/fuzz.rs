@@ -349,7 +349,12 @@ mod networks {
     ];
 
     fn sites() -> Vec<Site> {
-        let site = |(index, name): (usize, &str)| Site { index, name: name.to_owned(), kind: SiteKind::Relu };
+        let site = |(index, name): (usize, &str)| Site {
+            index,
+            name: name.to_owned(),
+            kind: SiteKind::Relu,
+            image_axis: Some(0),
+        };
         ["a.relu", "layer1.0.relu", "conv1.relu", "pool"].into_iter().enumerate().map(site).collect()
     }
 

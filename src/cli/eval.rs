@@ -149,6 +149,7 @@ pub(super) fn compare(
         model: name_of(&options.model),
         model_sha256: model.sha256(),
         sites: model.sites(),
+        foreign: model.foreign(),
         dataset: &dataset,
         sampled: &sample.description,
         preparation: &preparation,
@@ -338,6 +339,7 @@ impl<'a> Table<'a> {
             "first_image",
             "worst",
             "needed_range",
+            "unattributed",
         ];
         self.line(header.map(str::to_owned))?;
         for overflow in by_harm(tally) {
@@ -353,9 +355,10 @@ impl<'a> Table<'a> {
                 overflow.not_a_number.to_string(),
                 overflow.images.to_string(),
                 overflow.first_here.to_string(),
-                dataset.image_name(overflow.first_image),
+                overflow.first_image.map(|image| dataset.image_name(image)).unwrap_or_default(),
                 format!("{:e}", overflow.worst),
                 needed(overflow).map(|range| range.to_string()).unwrap_or_default(),
+                overflow.unattributed.to_string(),
             ])?;
         }
         self.finish()

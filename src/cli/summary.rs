@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::activation::Arithmetic;
 use crate::dataset::{Dataset, Interpolation, Preparation};
 use crate::evaluation::{Configuration, Evaluation, SiteOverflow, Substitution, Tally, dataset_sha256};
-use crate::model::Site;
+use crate::model::{Foreign, Site};
 use crate::report::{Align, Row, table};
 
 /// What an evaluation was made of, the same for all its configurations.
@@ -14,6 +14,8 @@ pub(super) struct Setting<'a> {
     pub model: String,
     pub model_sha256: &'a str,
     pub sites: &'a [Site],
+    /// Nodes that are neither sites nor polynomial.
+    pub foreign: &'a [Foreign],
     pub dataset: &'a Dataset,
     /// How the images were chosen.
     pub sampled: &'a str,
@@ -79,6 +81,9 @@ impl Summary<'_> {
             sweep: None,
             arithmetic: configuration.arithmetic.to_string(),
             sampled: setting.sampled.to_owned(),
+            not_polynomial: remaining(setting.foreign).count(),
+            not_polynomial_ops: named(setting.foreign),
+            not_run: self.not_run().count(),
         }
     }
 
@@ -93,6 +98,14 @@ impl Summary<'_> {
         }
         text += &format!("\ninput {}\n", self.input());
         text += &self.activations();
+        if let Some(operators) = &row.not_polynomial_ops {
+            text += &format!("{} operators that are not polynomial stay exact: {operators}\n", row.not_polynomial);
+        }
+        if row.not_run > 0 {
+            let names: Vec<&str> = self.not_run().map(|site| site.name.as_str()).collect();
+            text +=
+                &format!("{} sites did not run, and nothing was replaced there: {}\n", row.not_run, names.join(", "));
+        }
         if self.configuration.clip {
             text += "inputs beyond a range are clipped, as no encrypted circuit can\n";
         }
@@ -102,6 +115,11 @@ impl Summary<'_> {
             row.agreement, row.max_logit_error, row.top1_se
         );
         text + &overflow(self.setting.sites, self.tally)
+    }
+
+    /// Sites that no pass came to.
+    fn not_run(&self) -> impl Iterator<Item = &Site> {
+        self.setting.sites.iter().filter(|site| !self.evaluation.ran.contains(&site.index))
     }
 
     /// How images became inputs.
@@ -124,6 +142,9 @@ impl Summary<'_> {
         let mut groups: BTreeMap<(bool, String), Vec<Option<f64>>> = BTreeMap::new();
         let mut costs = BTreeMap::new();
         for (site, substitute) in self.setting.sites.iter().zip(&self.substitution.sites) {
+            if !self.evaluation.ran.contains(&site.index) {
+                continue;
+            }
             let key = (site.kind.is_pool(), substitute.spec.to_string());
             let range = substitute.approximation.as_ref().map(|(_, range)| *range);
             costs.insert(key.clone(), substitute.approximation.as_ref().map(|(activation, _)| activation.cost()));
@@ -150,6 +171,27 @@ impl Summary<'_> {
         }
         text
     }
+}
+
+/// Operators that stay exact and are not polynomial. At the output one that keeps the order changes no class.
+fn remaining(foreign: &[Foreign]) -> impl Iterator<Item = &Foreign> {
+    foreign.iter().filter(|node| !node.at_output)
+}
+
+/// The operators that remain, in the order of the network, and how often each; none if none remains.
+fn named(foreign: &[Foreign]) -> Option<String> {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for node in remaining(foreign) {
+        match counts.iter_mut().find(|(operator, _)| *operator == node.operator) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((&node.operator, 1)),
+        }
+    }
+    let shown = counts.iter().map(|(operator, count)| match count {
+        1 => (*operator).to_owned(),
+        _ => format!("{operator} x{count}"),
+    });
+    (!counts.is_empty()).then(|| shown.collect::<Vec<_>>().join(", "))
 }
 
 fn accuracy(row: &Row) -> String {
@@ -184,16 +226,22 @@ fn accuracy(row: &Row) -> String {
 /// Sites that met values outside, in the order of harm: those first at which most images left a range for the first time.
 pub(super) fn by_harm(tally: &Tally) -> Vec<&SiteOverflow> {
     let mut overflows: Vec<&SiteOverflow> = tally.overflows.iter().collect();
-    overflows.sort_by_key(|overflow| (std::cmp::Reverse((overflow.first_here, overflow.images)), overflow.site));
+    let harm = |overflow: &SiteOverflow| (overflow.first_here, overflow.images, overflow.unattributed);
+    overflows.sort_by_key(|overflow| (std::cmp::Reverse(harm(overflow)), overflow.site));
     overflows
 }
 
-/// The sites whose inputs left their range, and the ranges that would have held.
+/// The most sites that the text names; the overflow report has them all.
+const SITES_SHOWN: usize = 20;
+
+/// The sites at which images left a range for the first time, the ranges that would have held them, and how much met values
+/// outside behind these.
 fn overflow(sites: &[Site], tally: &Tally) -> String {
     let images = tally.score.images();
-    let mut text = match tally.overflow_images {
-        0 => return "no input left its range\n".to_owned(),
-        count => format!("inputs of {count} of {images} images left their range:\n"),
+    let mut text = match (tally.overflow_images, tally.overflow_values()) {
+        (0, 0) => return "no input left its range\n".to_owned(),
+        (0, _) => String::new(),
+        (count, _) => format!("inputs of {count} of {images} images left their range:\n"),
     };
     let header = [
         ("site", Align::Right),
@@ -206,7 +254,10 @@ fn overflow(sites: &[Site], tally: &Tally) -> String {
         ("largest |x|", Align::Right),
         ("needed range", Align::Right),
     ];
-    let rows = by_harm(tally).into_iter().map(|overflow| {
+    let (first, behind): (Vec<_>, Vec<_>) = by_harm(tally).into_iter().partition(|overflow| overflow.first_here > 0);
+    let (unattributed, behind): (Vec<_>, Vec<_>) = behind.into_iter().partition(|overflow| overflow.unattributed > 0);
+    let (shown, more) = first.split_at(first.len().min(SITES_SHOWN));
+    let rows = shown.iter().map(|overflow| {
         vec![
             overflow.site.to_string(),
             sites[overflow.site].name.clone(),
@@ -214,13 +265,32 @@ fn overflow(sites: &[Site], tally: &Tally) -> String {
             overflow.not_a_number.to_string(),
             overflow.images.to_string(),
             overflow.first_here.to_string(),
-            overflow.first_image.to_string(),
+            overflow.first_image.map(|image| image.to_string()).unwrap_or_default(),
             format!("{:.4e}", overflow.worst),
             needed(overflow).map(|range| format!("{range:.4}")).unwrap_or_default(),
         ]
     });
-    text += &table(&header, rows);
-    text += "first here: images inside at every earlier site; a needed range is the smallest that holds these\n";
+    if !shown.is_empty() {
+        text += &table(&header, rows);
+    }
+    if !more.is_empty() {
+        let lost: usize = more.iter().map(|overflow| overflow.first_here).sum();
+        text += &format!("{lost} images were first lost at {} more sites\n", more.len());
+    }
+    if !behind.is_empty() {
+        let values: u64 = behind.iter().map(|overflow| overflow.values).sum();
+        text += &format!("behind these, {values} values at {} more sites\n", behind.len());
+    }
+    if !shown.is_empty() {
+        text += "first here: images inside at every earlier site; a needed range is the smallest that holds these\n";
+    }
+    for overflow in unattributed {
+        text += &format!(
+            "{} values at {} left the range, up to |x| = {:.4e}; of which images cannot be told, since the network mixes the \
+             images before that site\n",
+            overflow.unattributed, sites[overflow.site].name, overflow.worst
+        );
+    }
     if tally.score.not_finite() > 0 {
         text += &format!(
             "the logits of {} images are no longer finite and count as wrong where they are no numbers\n",

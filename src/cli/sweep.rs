@@ -231,6 +231,7 @@ impl<'a> Sweep<'a> {
             model: name_of(path),
             model_sha256: first.sha256(),
             sites: first.sites(),
+            foreign: first.foreign(),
             dataset: &self.dataset,
             sampled: &self.sample.description,
             preparation: &preparation,
@@ -258,7 +259,8 @@ impl<'a> Sweep<'a> {
         let fits = done.images.len() + done.broken.len() <= self.sample.images.len()
             && (done.tallies.len() == configurations || done.images.is_empty() && done.tallies.is_empty())
             && done.broken.iter().all(|broken| broken.index < self.dataset.len())
-            && overflows.into_iter().all(|met| met.site < sites && met.first_image < self.dataset.len());
+            && overflows.into_iter().all(|met| met.site < sites && met.first_image < Some(self.dataset.len()))
+            && done.ran.iter().all(|&site| site < sites);
         if !fits {
             let path = self.arguments.out.as_deref().map(journal_file).unwrap_or_default();
             return Err(JournalError::Misfit { path }.into());

@@ -48,6 +48,11 @@ pub enum EvaluationError {
     Misfit { image: String, size: String, expected: String },
     #[error("image {image}: an input of {site} left its range, |x| = {worst:.6} (--on-overflow error stops there)")]
     Overflow { site: String, worst: f64, image: String },
+    #[error(
+        "an input of {site} left its range, |x| = {worst:.6}; which image it is of cannot be told, since the network mixes \
+         the images before that site (--on-overflow error stops there)"
+    )]
+    UnattributedOverflow { site: String, worst: f64 },
     #[error("a file beside the results cannot be written: {0}")]
     Observer(std::io::Error),
     #[error("libtorch: {0}")]

@@ -110,8 +110,11 @@ fn refuse_overflow(scope: &Scope<'_>, model: &Model, part: &Evaluation) -> Resul
     match part.tallies.iter().find_map(|tally| tally.overflows.first()) {
         Some(overflow) if scope.stop_at_overflow => {
             let site = model.sites()[overflow.site].name.clone();
-            let image = scope.dataset.image_name(overflow.first_image);
-            Err(EvaluationError::Overflow { site, worst: overflow.worst, image })
+            let worst = overflow.worst;
+            Err(match overflow.first_image.map(|image| scope.dataset.image_name(image)) {
+                Some(image) => EvaluationError::Overflow { site, worst, image },
+                None => EvaluationError::UnattributedOverflow { site, worst },
+            })
         }
         _ => Ok(()),
     }
@@ -186,6 +189,7 @@ fn evaluate_batch(
             });
             part.predictions.push(predictions.collect());
             tally.take_overflows(sites, &batch.indices);
+            part.evaluation.ran.extend((0..sites.count()).filter(|&site| sites.shape(site).is_some()));
             part.evaluation.tallies.push(tally);
         }
     }

@@ -23,6 +23,9 @@ pub struct SiteOverflow {
     /// The largest absolute value; 0 if none is a number.
     #[serde(with = "super::bits")]
     pub worst: f64,
+    /// Values of an image that cannot be told, since the network mixes the images' axis with others before this site. They
+    /// count in none of the figures below.
+    pub unattributed: u64,
     /// Images with at least one such value.
     pub images: usize,
     /// Those of them that were inside at every earlier site: what they met here was not made by another site.
@@ -30,8 +33,8 @@ pub struct SiteOverflow {
     /// The largest absolute value of these: the smallest range that would have held them.
     #[serde(with = "super::bits")]
     pub needed: f64,
-    /// The first of them, by its position in the dataset.
-    pub first_image: usize,
+    /// The first of them, by its position in the dataset; none if no value could be attributed to an image.
+    pub first_image: Option<usize>,
 }
 
 /// What came out of the images for one configuration.
@@ -57,23 +60,30 @@ impl Tally {
         let mut outside = BTreeSet::new();
         for site in 0..sites.count() {
             let batch = sites.take_overflow(site);
-            let Some((&first, _)) = batch.images.first_key_value() else { continue };
+            if batch.values == 0 {
+                continue;
+            }
             let here = batch.images.iter().filter(|(image, _)| !outside.contains(*image));
             let (first_here, needed) = here.fold((0, 0f64), |(count, most), (_, &worst)| (count + 1, most.max(worst)));
             self.overflows.push(SiteOverflow {
                 site,
                 values: batch.values,
                 not_a_number: batch.not_a_number,
-                worst: batch.images.values().copied().fold(0.0, f64::max),
+                worst: batch.worst,
+                unattributed: batch.unattributed,
                 images: batch.images.len(),
                 first_here,
                 needed,
-                // A site whose first axis is not the batch may name more images than there are.
-                first_image: indices.get(first).or(indices.last()).copied().unwrap_or_default(),
+                first_image: batch.images.first_key_value().and_then(|(&image, _)| indices.get(image).copied()),
             });
             outside.extend(batch.images.into_keys());
         }
         self.overflow_images += outside.len();
+    }
+
+    /// Values outside of images that cannot be told, over all sites.
+    pub fn unattributed(&self) -> u64 {
+        self.overflows.iter().map(|overflow| overflow.unattributed).sum()
     }
 
     fn merge(&mut self, later: Tally) {
@@ -87,9 +97,11 @@ impl Tally {
                     overflow.values += more.values;
                     overflow.not_a_number += more.not_a_number;
                     overflow.worst = overflow.worst.max(more.worst);
+                    overflow.unattributed += more.unattributed;
                     overflow.images += more.images;
                     overflow.first_here += more.first_here;
                     overflow.needed = overflow.needed.max(more.needed);
+                    overflow.first_image = overflow.first_image.or(more.first_image);
                 }
                 Err(at) => self.overflows.insert(at, more),
             }
@@ -108,6 +120,8 @@ pub struct Evaluation {
     pub broken: Vec<Broken>,
     /// Shape of the network's input: channels, height, width.
     pub shape: [usize; 3],
+    /// Indices of the sites that ran, in one of the passes at least.
+    pub ran: BTreeSet<usize>,
     /// SHA-256 as stored and label of each image evaluated, in order.
     pub images: Vec<([u8; 32], u32)>,
 }
@@ -124,6 +138,7 @@ impl Evaluation {
         if !later.images.is_empty() {
             self.shape = later.shape;
         }
+        self.ran.extend(later.ran);
         self.images.extend(later.images);
     }
 }
@@ -140,14 +155,22 @@ mod tests {
             values: 2,
             not_a_number: 1,
             worst,
+            unattributed: 0,
             images: 1,
             first_here: 1,
             needed: worst,
-            first_image,
+            first_image: Some(first_image),
         };
         let tally = Tally { score, overflows: vec![overflow], overflow_images: 1, seconds: 0.5 };
         let images = vec![([first_image as u8; 32], 3)];
-        Evaluation { tallies: vec![tally], exact_seconds: 0.25, broken: Vec::new(), shape: [1, 2, 3], images }
+        Evaluation {
+            tallies: vec![tally],
+            exact_seconds: 0.25,
+            broken: Vec::new(),
+            shape: [1, 2, 3],
+            ran: [site].into(),
+            images,
+        }
     }
 
     #[test]
@@ -160,7 +183,8 @@ mod tests {
         let sites: Vec<usize> = tally.overflows.iter().map(|overflow| overflow.site).collect();
         assert_eq!(sites, [1, 4]);
         let of_four = &tally.overflows[1];
-        assert_eq!((of_four.values, of_four.worst, of_four.images, of_four.first_image), (4, 3.0, 2, 0));
+        assert_eq!((of_four.values, of_four.worst, of_four.images, of_four.first_image), (4, 3.0, 2, Some(0)));
+        assert_eq!(all.ran, [1, 4].into());
         assert_eq!((tally.overflow_values(), tally.overflow_images, tally.score.images()), (6, 3, 3));
         assert_eq!((all.images.len(), all.exact_seconds, all.shape), (3, 0.75, [1, 2, 3]));
     }

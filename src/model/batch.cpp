@@ -257,7 +257,7 @@ Place Places::reshaped(const Node& node, Place place) const {
     const bool adds = name == "aten::unsqueeze", removes = name == "aten::squeeze" && first;
     const auto rank_after = place.rank < 0 ? -1 : adds ? place.rank + 1 : removes ? place.rank - 1 : last && first ? place.rank - (*last - *first) : -1;
     // Flattened from the first axis on, that is still the images one by one.
-    const bool whole = place.whole && (behind || (name == "aten::flatten" && first == 0));
+    const bool whole = place.whole && (behind || (name == "aten::flatten" && first.value_or(-1) == 0));
     if (place.kind == Place::Leading) return {Place::Leading, whole, 0, rank_after};
     return behind ? Place{Place::Axis, false, place.axis, rank_after} : unknown;
   }

@@ -290,7 +290,7 @@ fn tally<T: Element>(outside: &mut Overflow, range: f64, at: usize, mut values: 
         let (mut count, mut not_a_number, mut worst) = (0, 0, 0f64);
         for value in now {
             let size = value.to_f64().abs();
-            count += u64::from(!(size <= range));
+            count += u64::from(size > range || size.is_nan());
             not_a_number += u64::from(size.is_nan());
             worst = if size > range { worst.max(size) } else { worst };
         }

@@ -11,7 +11,7 @@ use super::reader::{self, ReadError};
 use crate::bounded;
 
 /// The columns, in order.
-pub const COLUMNS: [&str; 36] = [
+pub const COLUMNS: [&str; 39] = [
     "model",
     "dataset",
     "images",
@@ -48,6 +48,9 @@ pub const COLUMNS: [&str; 36] = [
     "sweep",
     "arithmetic",
     "sampled",
+    "not_polynomial",
+    "not_polynomial_ops",
+    "not_run",
 ];
 
 /// One run. Percent have three decimals; `None` is an empty field, where a column does not apply.
@@ -113,6 +116,12 @@ pub struct Row {
     pub arithmetic: String,
     /// How the images were chosen: `all`, `first N` or `N by seed S`, and what was kept apart.
     pub sampled: String,
+    /// Operators on encrypted values that are not polynomial and stayed exact, those at the output left out.
+    pub not_polynomial: usize,
+    /// Which ones, and how often if more than once: `aten::sigmoid x2, aten::softmax`.
+    pub not_polynomial_ops: Option<String>,
+    /// Sites that no pass came to; nothing was replaced there.
+    pub not_run: usize,
 }
 
 fn percent<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
