@@ -61,7 +61,9 @@ impl Failure {
             use crate::evaluation::EvaluationError;
             match self {
                 Failure::Configuration(NoSite | NoRange { .. } | Site(_)) => return 2,
-                Failure::Evaluation(EvaluationError::Overflow { .. }) => return 3,
+                Failure::Evaluation(
+                    EvaluationError::Overflow { .. } | EvaluationError::UnattributedOverflow { .. },
+                ) => return 3,
                 _ => {}
             }
         }

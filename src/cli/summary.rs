@@ -99,12 +99,11 @@ impl Summary<'_> {
         text += &format!("\ninput {}\n", self.input());
         text += &self.activations();
         if let Some(operators) = &row.not_polynomial_ops {
-            text += &format!("{} operators that are not polynomial stay exact: {operators}\n", row.not_polynomial);
+            text += &format!("not polynomial, and left exact: {operators}\n");
         }
         if row.not_run > 0 {
             let names: Vec<&str> = self.not_run().map(|site| site.name.as_str()).collect();
-            text +=
-                &format!("{} sites did not run, and nothing was replaced there: {}\n", row.not_run, names.join(", "));
+            text += &format!("did not run, and nothing was replaced there: {}\n", names.join(", "));
         }
         if self.configuration.clip {
             text += "inputs beyond a range are clipped, as no encrypted circuit can\n";
@@ -275,11 +274,12 @@ fn overflow(sites: &[Site], tally: &Tally) -> String {
     }
     if !more.is_empty() {
         let lost: usize = more.iter().map(|overflow| overflow.first_here).sum();
-        text += &format!("{lost} images were first lost at {} more sites\n", more.len());
+        text += &format!("{lost} images were first lost at {} other sites\n", more.len());
     }
     if !behind.is_empty() {
         let values: u64 = behind.iter().map(|overflow| overflow.values).sum();
-        text += &format!("behind these, {values} values at {} more sites\n", behind.len());
+        let sites = if behind.len() == 1 { "one other site" } else { &format!("{} other sites", behind.len()) };
+        text += &format!("behind these, {values} values left their range at {sites}\n");
     }
     if !shown.is_empty() {
         text += "first here: images inside at every earlier site; a needed range is the smallest that holds these\n";

@@ -55,7 +55,7 @@ const std::unordered_set<std::string_view> permutes = {
 
 // Operators along one axis, the operand after the first.
 const std::unordered_set<std::string_view> along_axis = {
-    "aten::slice", "aten::narrow", "aten::split", "aten::split_with_sizes", "aten::chunk", "aten::tensor_split",
+    "aten::slice", "aten::narrow", "aten::split", "aten::split_with_sizes", "aten::chunk", "aten::tensor_split", "prim::ConstantChunk",
     "aten::select", "aten::unbind", "aten::cat", "aten::concat", "aten::stack", "aten::index_select", "aten::cumsum"};
 
 const std::unordered_set<std::string_view> reductions = {
@@ -215,7 +215,8 @@ Place Places::result(const Node& node) const {
   if (along_axis.count(name)) {
     const bool second = name != "aten::split" && name != "aten::split_with_sizes" && name != "aten::chunk" && name != "aten::tensor_split";
     const size_t at = second ? 1 : 2;
-    const auto given = at < inputs.size() ? integer(inputs[at]) : std::nullopt;
+    const bool fixed = kind == c10::prim::ConstantChunk;
+    const auto given = fixed ? std::optional(node.i(c10::attr::dim)) : at < inputs.size() ? integer(inputs[at]) : std::nullopt;
     const bool adds = name == "aten::stack";
     const auto along = counted(given, adds && place.rank > 0 ? place.rank + 1 : place.rank);
     if (!along || !axis) return unknown;
@@ -251,13 +252,18 @@ Place Places::reshaped(const Node& node, Place place) const {
   const auto inputs = node.inputs();
   if (name == "aten::unsqueeze" || name == "aten::squeeze" || name == "aten::flatten" || name == "aten::unflatten") {
     const auto rank = name == "aten::unsqueeze" && place.rank > 0 ? place.rank + 1 : place.rank;
-    const auto first = inputs.size() > 1 ? counted(integer(inputs[1]), rank) : std::nullopt;
-    const bool behind = first && *first > (place.kind == Place::Axis ? place.axis : 0);
+    // Below zero where it is not known.
+    const int64_t first = inputs.size() > 1 ? counted(integer(inputs[1]), rank).value_or(-1) : -1;
+    const bool behind = first > (place.kind == Place::Axis ? place.axis : 0);
     const auto last = name == "aten::flatten" && inputs.size() > 2 ? counted(integer(inputs[2]), rank) : std::nullopt;
-    const bool adds = name == "aten::unsqueeze", removes = name == "aten::squeeze" && first;
-    const auto rank_after = place.rank < 0 ? -1 : adds ? place.rank + 1 : removes ? place.rank - 1 : last && first ? place.rank - (*last - *first) : -1;
+    const bool adds = name == "aten::unsqueeze", removes = name == "aten::squeeze" && first >= 0;
+    const auto rank_after = place.rank < 0         ? -1
+                            : adds                 ? place.rank + 1
+                            : removes              ? place.rank - 1
+                            : last && first >= 0   ? place.rank - (*last - first)
+                                                   : -1;
     // Flattened from the first axis on, that is still the images one by one.
-    const bool whole = place.whole && (behind || (name == "aten::flatten" && first.value_or(-1) == 0));
+    const bool whole = place.whole && (behind || (name == "aten::flatten" && first == 0));
     if (place.kind == Place::Leading) return {Place::Leading, whole, 0, rank_after};
     return behind ? Place{Place::Axis, false, place.axis, rank_after} : unknown;
   }

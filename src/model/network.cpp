@@ -3,6 +3,7 @@
 
 #include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
 #include <torch/csrc/jit/serialization/import.h>
 
@@ -85,6 +86,8 @@ torch::jit::Module frozen(const std::string& path, c10::Device device, torch::ji
     auto graph = module.get_method("forward").graph();
     inline_forks(graph);
     torch::jit::OptimizeFrozenGraph(graph);
+    // As before every run in PyTorch: numbers that a trace wrote down as tensors are numbers again, whose kind is no one's.
+    torch::jit::runRequiredPasses(graph);
     return module;
   } catch (const std::exception& error) {
     throw std::runtime_error("cannot be loaded: " + one_line(error));

@@ -49,7 +49,9 @@ const std::unordered_set<std::string_view> of_shapes = {
     "aten::is_contiguous", "aten::is_floating_point", "aten::is_complex", "aten::__is__", "aten::__isnot__",
     "aten::zeros_like", "aten::ones_like", "aten::full_like", "aten::empty_like", "aten::new_zeros", "aten::new_ones",
     "aten::new_full", "aten::new_empty", "aten::_shape_as_tensor", "prim::shape", "prim::device", "prim::dtype",
-    "prim::layout", "prim::is_cuda", "prim::type", "prim::isinstance"};
+    "prim::layout", "prim::type", "prim::isinstance", "prim::requires_grad", "prim::is_cpu", "prim::is_cuda",
+    "prim::is_xpu", "prim::is_mps", "prim::is_xla", "prim::is_mkldnn", "prim::is_meta", "prim::is_nested",
+    "prim::is_quantized", "prim::is_sparse", "prim::is_sparse_csr", "aten::is_same_size", "aten::get_device"};
 
 std::string name_of(const Node& node) {
   std::string name = node.kind().toQualString();

@@ -27,7 +27,7 @@ const std::unordered_set<std::string_view> keeps_sign = {
     "aten::add_", "aten::mul", "aten::mul_", "aten::avg_pool2d", "aten::adaptive_avg_pool2d", "aten::mean", "aten::view",
     "aten::reshape", "aten::flatten", "aten::permute", "aten::transpose", "aten::contiguous", "aten::clone",
     "aten::detach", "aten::slice", "aten::select", "aten::chunk", "aten::split", "aten::squeeze", "aten::unsqueeze",
-    "aten::channel_shuffle", "aten::max_pool2d", "prim::ListConstruct", "prim::ListUnpack", "prim::TupleConstruct",
+    "aten::channel_shuffle", "aten::max_pool2d", "prim::ConstantChunk", "prim::ListConstruct", "prim::ListUnpack", "prim::TupleConstruct",
     "prim::TupleUnpack"};
 
 std::optional<double> number(const Value* value) {

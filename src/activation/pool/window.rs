@@ -14,11 +14,11 @@ impl Window {
     /// The output's extent for an input of `input` along axis 0 (height) or 1 (width), as PyTorch computes it; zero
     /// where the window does not fit.
     pub fn output(&self, axis: usize, input: usize) -> usize {
-        let Some(room) = (input + 2 * self.padding[axis]).checked_sub(self.reach(axis)) else {
-            return 0;
-        };
         let stride = self.stride[axis];
-        let mut output = if self.ceil_mode { room.div_ceil(stride) } else { room / stride } + 1;
+        // Rounding up, a last window may reach beyond the input and its padding, even if it is the only one.
+        let room = input + 2 * self.padding[axis] + if self.ceil_mode { stride - 1 } else { 0 };
+        let Some(room) = room.checked_sub(self.reach(axis)) else { return 0 };
+        let mut output = room / stride + 1;
         // A last window that would start in the padding on the right is dropped.
         if self.ceil_mode && (output - 1) * stride >= input + self.padding[axis] {
             output -= 1;
