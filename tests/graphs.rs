@@ -9,9 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use common::{by_kind, column, devices, fails, polyact_succeeds, python, read_f32, rows, text};
-use polyact::activation::{Activation, Spec};
-use polyact::model::{Model, SiteKind};
+use ::polyact::activation::{Activation, Spec};
+use ::polyact::model::{Model, Site, SiteKind};
+use common::{by_kind, column, devices, fails, polyact, polyact_succeeds, python, read_f32, rows, text};
 use tch::{Device, Tensor};
 
 /// The archives that tests/python/graph_archives.py writes.
@@ -203,11 +203,11 @@ fn values_beyond_the_range_are_those_of_the_images_they_came_from() {
         let input = graphs.input(name).to_device(device);
         let _ = input.get(1).fill_(0.0);
         let sites = by_kind(&model, Some((&sign, 1.5)), None).unwrap();
-        model.forward(&input, &sites).unwrap();
+        let _logits = model.forward(&input, &sites).unwrap();
         let overflow = sites.take_overflow(0);
         // Against a count in plain tensor operations: the first convolution's results.
         let observed = model.observed(&[1.5]);
-        model.forward(&input, &observed).unwrap();
+        let _logits = model.forward(&input, &observed).unwrap();
         let statistics = observed.take_statistics(0);
         assert_eq!((overflow.values, overflow.worst), (statistics.above[0], statistics.largest), "{name}.{way}");
         let images: Vec<usize> = overflow.images.keys().copied().collect();
@@ -234,9 +234,9 @@ fn clipping_counts_what_counting_counts() {
         let _ = input.get(1).get(0).get(4).get(7).fill_(f64::NAN);
         for range in [1.5, 100.0] {
             let counted = |clip: bool| {
-                let one = |site: &polyact::model::Site| (!site.kind.is_pool()).then_some((&sign, range));
+                let one = |site: &Site| (!site.kind.is_pool()).then_some((&sign, range));
                 let sites = model.table(model.sites().iter().map(one), clip).unwrap();
-                model.forward(&input, &sites).unwrap();
+                let _logits = model.forward(&input, &sites).unwrap();
                 sites.take_overflow(0)
             };
             let (counting, clipping) = (counted(false), counted(true));
@@ -327,4 +327,45 @@ fn the_table_names_the_sites_at_which_images_were_first_lost() {
         "{told}"
     );
     assert_eq!(told.lines().filter(|line| line.trim_start().starts_with("0  relu")).count(), 1, "{told}");
+}
+
+#[test]
+fn a_site_that_meets_infinity_has_no_range() {
+    let graphs = Graphs::new();
+    let (model, dataset, out) = (graphs.path("Infinite.pt"), graphs.dataset("infinite"), graphs.path("infinite.csv"));
+    let calibrate = ["calibrate", "--model", text(&model), "--dataset", text(&dataset), "--out", text(&out)];
+    fails(&calibrate, 1, "image 0: an input of relu is infinite");
+}
+
+/// Even when quiet: what the figures rest on.
+#[test]
+fn accuracy_by_chance_and_images_of_a_plan_are_warned_of() {
+    let graphs = Graphs::new();
+    let (model, dataset) = (graphs.path("Rows.script.pt"), graphs.dataset("warned"));
+    let (ranges, plan) = (graphs.path("warned.csv"), graphs.path("warned.toml"));
+    let common = ["--model", text(&model), "--dataset", text(&dataset), "--quiet"];
+    let files = ["--out", text(&ranges), "--plan-out", text(&plan)];
+    polyact_succeeds(&[&["calibrate"], &common[..], &files].concat());
+    let output = polyact(&[&["eval"], &common[..], &["--relu", "paper:7", "--plan", text(&plan)]].concat());
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && told.contains("the ranges were measured on 10 of these 10 images"), "{told}");
+    assert!(told.contains("is not better than chance among 7 classes"), "{told}");
+}
+
+/// What failed before its first batch, or had nothing to do, leaves no journal in the way of the next run.
+#[test]
+fn a_sweep_without_a_batch_leaves_no_journal() {
+    let graphs = Graphs::new();
+    let (model, dataset, out) = (graphs.path("Rows.script.pt"), graphs.dataset("journal"), graphs.path("journal.csv"));
+    let sweep =
+        ["sweep", "--model", text(&model), "--dataset", text(&dataset), "--relu", "paper:7", "--out", text(&out)];
+    let sweep = [&sweep[..], &["--relu-range", "30", "--quiet"]].concat();
+    let labels = fs::read(dataset.join("t-labels-idx1-ubyte")).unwrap();
+    fs::write(dataset.join("t-labels-idx1-ubyte"), [&labels[..8], &[9; 10]].concat()).unwrap();
+    fails(&sweep, 1, "label 9, but the model has 7 classes");
+    assert!(!graphs.path("journal.csv.journal").exists());
+    fs::write(dataset.join("t-labels-idx1-ubyte"), labels).unwrap();
+    polyact_succeeds(&sweep);
+    fails(&sweep, 2, "rows of this sweep are there already");
+    assert!(!graphs.path("journal.csv.journal").exists());
 }

@@ -107,9 +107,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let sample = arguments.reading.calibrated(&dataset)?;
     let images = &sample.images;
     let preparation = arguments.preparation.resolve(model.preprocess(), &dataset)?;
-    if !arguments.quiet {
-        warn(model);
-    }
+    warn(model);
     let (batch, strict) = (arguments.reading.batch, arguments.reading.strict);
     let scope = Scope { dataset: &dataset, preparation: &preparation, images, batch, strict, stop_at_overflow: false };
     let bar = progress_bar(images.len(), arguments.quiet);
@@ -124,7 +122,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     print(&measured.text())
 }
 
-/// Where the images of `ranges` are listed: `ranges.csv.images`.
+/// Where the images are listed that the ranges in a file, or a plan, were measured on: `ranges.csv.images`.
 pub(super) fn images_file(ranges: &Path) -> PathBuf {
     let mut name = ranges.as_os_str().to_owned();
     name.push(".images");
@@ -188,7 +186,7 @@ impl Measured<'_> {
         let out = |flag, path: &Path, text: &str| write(flag, path, text.as_bytes());
         let Arguments { json, plan_out, .. } = self.arguments;
         let images = self.calibration.images.iter().map(|(sha256, _)| crate::digest::shown(sha256) + "\n");
-        out("--out", images_file, &images.collect::<String>())?;
+        out("--out", images_file, &images.clone().collect::<String>())?;
         if let Some(path) = json {
             out("--json", path, &(serde_json::to_string_pretty(&self.all())? + "\n"))?;
         }
@@ -199,6 +197,7 @@ impl Measured<'_> {
                 range: Some(range),
             };
             let rules = self.model.sites().iter().zip(self.ranges()).map(rule).collect();
+            out("--plan-out", &self::images_file(path), &images.clone().collect::<String>())?;
             out("--plan-out", path, &plan_text(rules))?;
         }
         if let Some(file) = &self.arguments.plot {
@@ -374,8 +373,10 @@ impl Measured<'_> {
             );
         }
         for (site, statistics) in sites.iter().zip(&self.calibration.sites) {
-            if statistics.not_a_number > 0 {
-                text += &format!("{}: {} inputs are no numbers\n", site.name, statistics.not_a_number);
+            if statistics.values > 0 && statistics.not_a_number == statistics.values {
+                text += &format!("{}: no input is a number; its range of 1 is arbitrary\n", site.name);
+            } else if statistics.not_a_number > 0 {
+                text += &format!("{}: {} inputs are not numbers\n", site.name, statistics.not_a_number);
             } else if statistics.values == 0 {
                 text += &format!("{}: not reached by any image; its range of 1 is arbitrary\n", site.name);
             } else if statistics.largest == 0.0 {

@@ -19,8 +19,8 @@ use crate::bounded;
 use crate::dataset::{BUNDLED, Broken, Dataset};
 use crate::digest;
 use crate::evaluation::{
-    ClassScore, Configuration, Designs, Evaluation, Observer, Prediction, Ranges, Replica, Scope, Substitution, Tally,
-    evaluate,
+    ClassScore, Configuration, Designs, Evaluation, Observer, Plan, Prediction, Ranges, Replica, Scope, Substitution,
+    Tally, evaluate,
 };
 use crate::model::{Model, Site};
 use crate::report::{Results, Row};
@@ -63,7 +63,7 @@ pub(super) struct OutputOptions {
     /// Write a line a site whose inputs left their range to this CSV file, in the order of harm
     #[arg(long, value_name = "FILE")]
     pub overflow_report: Option<PathBuf>,
-    /// No progress bar, no warnings
+    /// No progress bar
     #[arg(long)]
     pub quiet: bool,
 }
@@ -118,9 +118,7 @@ pub(super) fn compare(
     let sample = reading.evaluated(&dataset)?;
     let images = &sample.images;
     let preparation = preparation.resolve(model.preprocess(), &dataset)?;
-    if !output.quiet {
-        warn(model);
-    }
+    warn(model);
 
     let (batch, strict) = (reading.batch, reading.strict);
     let scope = Scope { dataset: &dataset, preparation: &preparation, images, batch, strict, stop_at_overflow };
@@ -133,9 +131,8 @@ pub(super) fn compare(
     evaluated?;
     watch.end()?;
     tell_broken(&dataset, &evaluation.broken);
-    if !output.quiet {
-        tell_calibrated(std::slice::from_ref(&configuration), &evaluation)?;
-    }
+    tell_calibrated(std::slice::from_ref(&configuration), &evaluation)?;
+    tell_chance(&evaluation);
     let tally = &evaluation.tallies[0];
     if let Some(table) = &mut per_class {
         watch.classes.resize(tally.score.classes(), ClassScore::default());
@@ -188,10 +185,34 @@ pub(super) fn replicas<'a>(models: &'a [Model], substitutions: &[Substitution]) 
     models.iter().map(replica).collect()
 }
 
-/// What the user must know before the figures.
+/// What the user must know before the figures, even when quiet: what is left exact, an operator a line.
 pub(super) fn warn(model: &Model) {
-    for node in model.foreign().iter().filter(|node| !node.at_output) {
-        eprintln!("warning: {} at {} is no polynomial and stays as it is", node.operator, node.name);
+    let remaining: Vec<_> = model.foreign().iter().filter(|node| !node.at_output).collect();
+    for (i, node) in remaining.iter().enumerate() {
+        if remaining[..i].iter().any(|before| before.operator == node.operator) {
+            continue;
+        }
+        let places = remaining.iter().filter(|other| other.operator == node.operator).count();
+        let more = match places {
+            1 => String::new(),
+            2 => " and one other place".to_owned(),
+            _ => format!(" and {} other places", places - 1),
+        };
+        eprintln!("warning: {} at {}{more} is not polynomial and stays exact", node.operator, node.name);
+    }
+}
+
+/// An exact accuracy that is no better than chance, as labels in another order than the model's outputs give it.
+pub(super) fn tell_chance(evaluation: &Evaluation) {
+    let Some(Tally { score, .. }) = evaluation.tallies.first() else { return };
+    if score.is_chance() {
+        eprintln!(
+            "warning: the exact network's top-1 of {:.3} % on {} images is not better than chance among {} classes; the labels are \
+             probably not in the order of its outputs, or the images not prepared as it was trained",
+            score.top1_exact(),
+            score.images(),
+            score.classes()
+        );
     }
 }
 
@@ -209,10 +230,11 @@ pub(super) fn tell_broken(dataset: &Dataset, all: &[Broken]) {
 /// Images that the ranges were measured on: accuracy on them says less than on others.
 ///
 /// # Errors
-/// A list of images beside a ranges file that cannot be read.
+/// A list of images beside a ranges file or a plan that cannot be read.
 pub(super) fn tell_calibrated(configurations: &[Configuration], evaluation: &Evaluation) -> Result<(), Failure> {
     let ranges = configurations.iter().flat_map(|one| [&one.relu_range, &one.maxpool_range]).flatten();
-    let files: BTreeSet<PathBuf> = ranges.filter_map(Ranges::path).map(images_file).collect();
+    let plans = configurations.iter().filter_map(|one| one.plan.as_ref()).map(Plan::path);
+    let files: BTreeSet<PathBuf> = ranges.filter_map(Ranges::path).chain(plans).map(images_file).collect();
     for path in files.iter().filter(|path| path.exists()) {
         let text = bounded::read_text(path, bounded::TABLE).map_err(|source| Failure::File {
             flag: "ranges",

@@ -8,7 +8,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::configuration::{OnOverflow, plan, ranges};
-use super::eval::{name_of, progress_bar, replicas, tell_broken, tell_calibrated, warn};
+use super::eval::{name_of, progress_bar, replicas, tell_broken, tell_calibrated, tell_chance, warn};
 use super::options::DeviceOptions;
 use super::summary::{Setting, Summary};
 use super::sweep_grid::{GRID, GridOptions, read_grid};
@@ -158,19 +158,39 @@ impl<'a> Sweep<'a> {
         let Arguments { resume, shard, grid, .. } = self.arguments;
         let results = if *resume { Results::mend(out)? } else { Results::open(out)? };
         let there: BTreeSet<String> = results.sweep_rows()?;
+        let row_of =
+            |model: usize, configuration: usize| self.row_name(model * self.configurations.len() + configuration);
+        let of_shard = self.of_models().flat_map(|(model, part)| part.map(move |configuration| (model, configuration)));
+        let before = of_shard.filter(|&(model, configuration)| there.contains(&row_of(model, configuration))).count();
+        if before > 0 && !resume {
+            let reason =
+                format!("--out {}: rows of this sweep are there already; --resume adds the others", out.display());
+            return Err(Failure::Usage(reason));
+        }
         let name = format!("{} {}/{}", self.name, shard.index, shard.count);
-        let (mut journal, mut done) = Journal::open(&journal_file(out), &name, *resume, grid.model.len())?;
-        let mut rows = Vec::new();
-        let mut before = 0;
-        for (model, part) in self.of_models() {
-            let row_of = |configuration: usize| self.row_name(model * self.configurations.len() + configuration);
-            let missing: Vec<usize> = part.clone().filter(|&at| !there.contains(&row_of(at))).collect();
-            before += part.len() - missing.len();
-            if before > 0 && !resume {
-                let reason =
-                    format!("--out {}: rows of this sweep are there already; --resume adds the others", out.display());
-                return Err(Failure::Usage(reason));
+        let (mut journal, done) = Journal::open(&journal_file(out), &name, *resume, grid.model.len())?;
+        let rows = self.add_rows(&results, &mut journal, done, |model, at| !there.contains(&row_of(model, at)));
+        match rows {
+            Ok(rows) => journal.remove().map(|()| (rows, before)).map_err(Failure::from),
+            Err(failure) => {
+                // The first error is the one to tell.
+                let _ = journal.remove_if_empty();
+                Err(failure)
             }
+        }
+    }
+
+    /// Evaluate the configurations that are `missing`, by model and position, of which `done` is behind us; the new rows.
+    fn add_rows(
+        &self,
+        results: &Results,
+        journal: &mut Journal,
+        mut done: Vec<Evaluation>,
+        missing: impl Fn(usize, usize) -> bool,
+    ) -> Result<Vec<Row>, Failure> {
+        let mut rows = Vec::new();
+        for (model, part) in self.of_models() {
+            let missing: Vec<usize> = part.clone().filter(|&at| missing(model, at)).collect();
             if missing.is_empty() {
                 continue;
             }
@@ -178,14 +198,13 @@ impl<'a> Sweep<'a> {
             let mut add = |batch: &Evaluation| journal.add(model, batch).map_err(std::io::Error::other);
             for (configuration, mut row) in self.evaluate(model, part, so_far, &mut add)? {
                 if missing.contains(&configuration) {
-                    row.sweep = Some(row_of(configuration));
+                    row.sweep = Some(self.row_name(model * self.configurations.len() + configuration));
                     results.append(&row)?;
                     rows.push(row);
                 }
             }
         }
-        journal.remove()?;
-        Ok((rows, before))
+        Ok(rows)
     }
 
     /// Evaluate one model with the configurations `part`, of which `done` is behind it; the row of each.
@@ -202,9 +221,7 @@ impl<'a> Sweep<'a> {
         let first = &models[0];
         let substitutions = self.substitutions(first, part.clone())?;
         let preparation = grid.preparation.resolve(first.preprocess(), &self.dataset)?;
-        if !quiet {
-            warn(first);
-        }
+        warn(first);
         let behind = done.images.len() + done.broken.len();
         self.check_done(&done, first.sites().len(), substitutions.len())?;
         let scope = Scope {
@@ -224,9 +241,8 @@ impl<'a> Sweep<'a> {
         watch.bar.finish_and_clear();
         evaluated?;
         tell_broken(&self.dataset, &done.broken);
-        if !quiet {
-            tell_calibrated(&self.configurations[part.clone()], &done)?;
-        }
+        tell_calibrated(&self.configurations[part.clone()], &done)?;
+        tell_chance(&done);
         let setting = Setting {
             model: name_of(path),
             model_sha256: first.sha256(),

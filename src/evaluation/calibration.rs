@@ -20,7 +20,7 @@ pub struct Calibration {
 /// `bounds`. `progress` is told the images done after each batch.
 ///
 /// # Errors
-/// [`EvaluationError`]: the model refuses the images, no image can be read.
+/// [`EvaluationError`]: the model refuses the images, no image can be read, an input of a site is infinite.
 pub fn calibrate(
     model: &Model,
     scope: Scope<'_>,
@@ -39,7 +39,13 @@ pub fn calibrate(
             if !batch.indices.is_empty() {
                 let _logits = model.forward(&input(&batch, model.device())?, &table)?;
                 for (site, statistics) in calibration.sites.iter_mut().enumerate() {
-                    statistics.merge(&table.take_statistics(site).placed(&batch.indices));
+                    let more = table.take_statistics(site).placed(&batch.indices);
+                    if more.largest.is_infinite() {
+                        let site = model.sites()[site].name.clone();
+                        let image = more.largest_image.or(batch.indices.first().copied()).unwrap_or_default();
+                        return Err(EvaluationError::Infinite { site, image: dataset.image_name(image) });
+                    }
+                    statistics.merge(&more);
                 }
             }
             let labels = batch.indices.iter().map(|&index| dataset.labels()[index]);
@@ -73,7 +79,7 @@ impl RangeRule {
         };
         let wide = measured * (1.0 + self.margin);
         let range = if self.step > 0.0 { (wide / self.step).ceil() * self.step } else { wide };
-        (range.is_normal()).then_some(range)
+        (range > 0.0 && range.is_finite()).then_some(range)
     }
 }
 

@@ -14,6 +14,8 @@ use super::Evaluation;
 pub struct Journal {
     path: PathBuf,
     file: File,
+    /// Whether it holds no batch.
+    empty: bool,
 }
 
 /// Why a journal cannot be used.
@@ -66,7 +68,7 @@ impl Journal {
             TryLockError::WouldBlock => JournalError::Locked { path: path.to_owned() },
             TryLockError::Error(source) => io(source),
         })?;
-        let mut journal = Journal { path: path.to_owned(), file };
+        let mut journal = Journal { path: path.to_owned(), file, empty: true };
         let mut done = vec![Evaluation::default(); models];
         if journal.file.metadata().map_err(io)?.len() > 0 {
             if !resume {
@@ -85,7 +87,16 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Io`], such as a full disk.
     pub fn add(&mut self, model: usize, batch: &Evaluation) -> Result<(), JournalError> {
+        self.empty = false;
         self.append(&Line { model, batch: batch.clone() })
+    }
+
+    /// The sweep failed: a journal without a batch has nothing to go on with, and would only be in the way.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn remove_if_empty(self) -> Result<(), JournalError> {
+        if self.empty { self.remove() } else { Ok(()) }
     }
 
     /// The sweep is done: nothing is left to go on with.
@@ -115,6 +126,7 @@ impl Journal {
             } else {
                 let line: Line = serde_json::from_str(&text).map_err(content)?;
                 let of_model = done.get_mut(line.model);
+                self.empty = false;
                 of_model.ok_or_else(|| JournalError::Changed { path: self.path.clone() })?.merge(line.batch);
             }
             whole += read as u64;

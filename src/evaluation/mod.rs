@@ -53,6 +53,11 @@ pub enum EvaluationError {
          the images before that site (--on-overflow error stops there)"
     )]
     UnattributedOverflow { site: String, worst: f64 },
+    #[error(
+        "image {image}: an input of {site} is infinite, and no range holds it; the weights or the preprocessing (--mean, --std) \
+         may not be those the network was trained with"
+    )]
+    Infinite { site: String, image: String },
     #[error("a file beside the results cannot be written: {0}")]
     Observer(std::io::Error),
     #[error("libtorch: {0}")]

@@ -92,6 +92,11 @@ impl Plan {
         Ok(Plan { path: path.to_owned(), sha256: digest::of_text(&bytes), rules })
     }
 
+    /// Where it was read.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What the plan says of each of `sites`.
     ///
     /// # Errors

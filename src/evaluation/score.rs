@@ -99,6 +99,16 @@ impl Score {
         100.0 * (p * (1.0 - p) / self.images.max(1) as f64).sqrt()
     }
 
+    /// Whether the exact pass cannot be told from guessing among the classes: the 95 % interval of its top-1 (Wilson, 1927)
+    /// reaches down to one in so many. Never of fewer than ten images.
+    pub fn is_chance(&self) -> bool {
+        const Z: f64 = 1.96;
+        let (n, p) = (self.images as f64, self.top1_exact as f64 / self.images.max(1) as f64);
+        let centre = p + Z * Z / (2.0 * n);
+        let lower = (centre - Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt()) / (1.0 + Z * Z / n);
+        self.images >= 10 && self.classes > 1 && lower <= 1.0 / self.classes as f64
+    }
+
     /// Percent of images whose label is among the five largest logits of the approximate pass; `None` for fewer than
     /// six classes, where it says nothing.
     pub fn top5(&self) -> Option<f64> {
@@ -172,6 +182,19 @@ fn margin(logits: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The bounds are those of statsmodels' proportion_confint(…, method="wilson"): 18 of 100 from 0.1170, 16 from 0.1009,
+    /// 15 from 0.0931.
+    #[test]
+    fn chance_is_what_the_interval_does_not_exclude() {
+        let score = |right, images| Score { images, classes: 10, top1_exact: right, ..Score::default() };
+        assert!(
+            [(0, 10), (1, 10), (15, 100), (1_000, 10_000)].into_iter().all(|(right, n)| score(right, n).is_chance())
+        );
+        assert!(
+            [(18, 100), (16, 100), (9_000, 10_000), (0, 9)].into_iter().all(|(right, n)| !score(right, n).is_chance())
+        );
+    }
 
     #[test]
     fn ranks_and_agreement_are_counted() {

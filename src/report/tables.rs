@@ -8,8 +8,8 @@ use super::plot::escape;
 const HEAD: [&str; 4] = ["activation", "degrees", "depth", "mults"];
 const MODEL_HEAD: [&str; 2] = ["top-1", "difference"];
 /// What the columns are.
-const LEGEND: &str = "Top-1 accuracy in percent, difference to the exact network in points, best in bold; depth in levels \
-                      and non-scalar multiplications of one activation.";
+const LEGEND: &str = "Top-1 accuracy in percent, difference to the exact network in points; in bold the best, and what differs \
+                      from it by at most two standard errors; depth in levels and non-scalar multiplications of one activation.";
 
 /// The tables in Markdown, each under a heading.
 pub fn markdown(comparison: &Comparison) -> String {

@@ -4,7 +4,7 @@
 
 Writes for each network and each of script and trace that takes it NAME.HOW.pt, and beside them NAME.in.bin and NAME.out.bin
 (f32): an input [3, 3, 12, 12] and PyTorch's output for it. A network that PyTorch refuses to run has NAME.refused with its
-message instead of an output.
+message instead of an output. Infinite.pt is a network whose values f32 does not hold.
 """
 
 import sys
@@ -301,6 +301,13 @@ class Shuffled(Classifier):
         return self.head(self.conv2(y))
 
 
+class Infinite(Classifier):
+    """Values beyond what f32 holds."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(F.relu((1000 * self.conv(x)).exp()))
+
+
 # Geometry, sensible and not.
 
 
@@ -378,6 +385,7 @@ NETWORKS = {
 def main() -> None:
     folder = Path(sys.argv[1])
     torch.set_grad_enabled(False)
+    torch.jit.script(Infinite().eval()).save(str(folder / "Infinite.pt"))
     for name, (kind, *arguments) in {**NETWORKS, **GEOMETRY}.items():
         torch.manual_seed(1)
         x = torch.randn(3, 3, 12, 12)
