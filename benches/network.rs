@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use polyact::activation::Activation;
-use polyact::model::{Model, Sites};
+use polyact::model::{Model, Sites, keep_memory};
 use tch::{Device, Kind, Tensor};
 
 const WARM_UP: usize = 3;
@@ -22,6 +22,7 @@ fn main() {
         println!("network: name an archive, the images of a batch, their side, and a range");
         return;
     };
+    keep_memory();
     let model = Model::load(Path::new(archive), Device::Cpu).expect("an archive");
     let side: i64 = side.parse().expect("pixels");
     tch::manual_seed(0);

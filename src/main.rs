@@ -6,6 +6,8 @@ use clap::Parser;
 use polyact::cli::{Cli, run};
 
 fn main() -> ExitCode {
+    #[cfg(feature = "libtorch")]
+    polyact::model::keep_memory();
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,

@@ -222,7 +222,7 @@ fn a_strict_sweep_goes_on_once_the_broken_image_is_mended() {
     let (out, other, model) = (path("results.csv"), path("other.csv"), path("Branches.pt"));
     let broken = path("val/e/1.jpg");
     fs::write(&broken, &photograph[..photograph.len() / 2]).unwrap();
-    let input = ["--resize", "12", "--crop", "12", "--batch", "2", "--strict", "--quiet"];
+    let input = ["--resize", "12", "--crop", "12", "--batch", "1", "--strict", "--quiet"];
     let sweep = ["sweep", "--model", text(&model), "--dataset", text(&path("val"))].map(str::to_owned);
     let run = |out: &Path, resume: &[&str]| {
         let sweep: Vec<&str> = sweep.iter().map(String::as_str).collect();
@@ -240,6 +240,8 @@ fn a_strict_sweep_goes_on_once_the_broken_image_is_mended() {
         [&out, &other].map(|out| rows(out).iter().map(|row| common::reproducible(row)).collect::<Vec<_>>());
     assert_eq!(resumed, whole);
     assert_eq!(resumed.len(), 2);
+    // The three batches after the broken image alone would be too few.
+    assert!(rows(&out).iter().all(|row| !common::column(row, "batch_seconds_spread").is_empty()));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{column, fails, polyact_succeeds, reproducible, rows, text, weights};
+use common::{TIMES, column, fails, polyact_succeeds, reproducible, rows, text, weights};
 use polyact::report::COLUMNS;
 
 /// The models and axes of most tests: eight rows.
@@ -31,10 +31,9 @@ fn run(arguments: &[String]) -> String {
 
 /// The rows without the columns that time has a say in. The batches are the same, so logits are too, to the last bit.
 fn without_times(path: &Path) -> Vec<Vec<String>> {
-    let timed = ["seconds", "images_per_second", "seconds_exact"];
     let keep = |row: Vec<String>| {
         let columns = COLUMNS.iter().zip(row);
-        columns.filter(|(name, _)| !timed.contains(name)).map(|(_, value)| value).collect()
+        columns.filter(|(name, _)| !TIMES.contains(name)).map(|(_, value)| value).collect()
     };
     rows(path).into_iter().map(keep).collect()
 }
@@ -190,6 +189,9 @@ fn a_dry_run_shows_the_grid_and_writes_nothing() {
     std::fs::write(&file, content).unwrap();
     let shown = polyact_succeeds(&["sweep", "--config", text(&file), "--dry-run", "--shard", "2/2"]);
     assert!(shown.contains("3 of 6 rows on 64 images"), "{shown}");
+    let several = ["--dry-run", "--batch", "20", "--device", "cpu,cpu"];
+    let shown = polyact_succeeds(&[&["sweep", "--config", text(&file)], &several[..]].concat());
+    assert!(shown.contains("6 of 6 rows on 64 images"), "{shown}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     fails(&["sweep", "--config", text(&file), "--relu", "exact", "--dry-run"], 2, "--relu");
     fails(&["sweep", "--config", text(&file), "--shard", "3/2", "--dry-run"], 2, "i from 1 to n");

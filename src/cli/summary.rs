@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::activation::Arithmetic;
 use crate::dataset::{Dataset, Interpolation, Preparation};
-use crate::evaluation::{Configuration, Evaluation, SiteOverflow, Substitution, Tally, dataset_sha256};
+use crate::evaluation::{Configuration, Evaluation, SiteOverflow, Substitution, Tally, Timing, dataset_sha256};
 use crate::model::{Foreign, Site};
 use crate::report::{Align, Row, table};
 
@@ -65,15 +65,15 @@ impl Summary<'_> {
             overflow_site: by_harm(tally).first().map(|overflow| setting.sites[overflow.site].name.clone()),
             depth: cost.map(|cost| cost.depth),
             mults: cost.map(|cost| cost.multiplications),
-            seconds: tally.seconds,
-            images_per_second: score.images() as f64 / tally.seconds,
+            seconds: tally.timing.seconds(),
+            images_per_second: score.images() as f64 / tally.timing.seconds(),
             device: setting.device.clone(),
             dtype: "float32".to_owned(),
             batch: setting.batch,
             model_sha256: setting.model_sha256.to_owned(),
             dataset_sha256: dataset_sha256(&evaluation.images),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            seconds_exact: evaluation.exact_seconds,
+            seconds_exact: evaluation.exact.seconds(),
             top1_se: score.top1_standard_error(),
             broken_images: evaluation.broken.len(),
             plan: configuration.plan.as_ref().map(ToString::to_string),
@@ -84,6 +84,10 @@ impl Summary<'_> {
             not_polynomial: remaining(setting.foreign).count(),
             not_polynomial_ops: named(setting.foreign),
             not_run: self.not_run().count(),
+            batch_seconds: tally.timing.median(),
+            batch_seconds_spread: tally.timing.spread(),
+            batch_seconds_exact: evaluation.exact.median(),
+            batch_seconds_exact_spread: evaluation.exact.spread(),
         }
     }
 
@@ -113,6 +117,7 @@ impl Summary<'_> {
             "agreement {:.3} %, largest difference of a logit {:.3e}, standard error of top-1 {:.3}\n",
             row.agreement, row.max_logit_error, row.top1_se
         );
+        text += &batch_times(&self.evaluation.exact, &self.tally.timing);
         text + &overflow(self.setting.sites, self.tally)
     }
 
@@ -215,11 +220,30 @@ fn accuracy(row: &Row) -> String {
             "difference".to_owned(),
             difference(row.top1_diff),
             row.top5_diff.map(difference).unwrap_or_default(),
-            format!("x{:.2}", row.seconds / row.seconds_exact),
+            format!("x{:.2}", row.batch_seconds / row.batch_seconds_exact),
             String::new(),
         ],
     ];
     format!("\n{}\n", table(&header, rows))
+}
+
+/// How long a full batch takes, where there are enough of them to tell how much that varies.
+fn batch_times(exact: &Timing, approximate: &Timing) -> String {
+    match (batch_time(exact), batch_time(approximate)) {
+        (Some(exact_time), Some(approximate_time)) => format!(
+            "median of {} batches of {} images: exact {exact_time}, approximate {approximate_time}\n",
+            exact.full_batches(),
+            exact.full_batch()
+        ),
+        _ => String::new(),
+    }
+}
+
+/// The median and the quartiles, `12.3 ms (half of them 12.1 to 12.6)`.
+fn batch_time(timing: &Timing) -> Option<String> {
+    let milliseconds = |seconds: f64| format!("{:.*}", if seconds < 0.1 { 2 } else { 0 }, 1e3 * seconds);
+    let [first, third] = timing.quartiles()?.map(milliseconds);
+    Some(format!("{} ms (half of them {first} to {third})", milliseconds(timing.median())))
 }
 
 /// Sites that met values outside, in the order of harm: those first at which most images left a range for the first time.

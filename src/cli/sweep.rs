@@ -17,7 +17,7 @@ use crate::dataset::{Dataset, Sample};
 use crate::digest;
 use crate::evaluation::{
     Axes, Configuration, Designs, Evaluation, Journal, JournalError, Observer, Prediction, Scope, Shard, Substitution,
-    evaluate, sweep_name,
+    Timing, evaluate, sweep_name,
 };
 use crate::model::Model;
 use crate::report::{Align, Results, Row, table};
@@ -42,7 +42,7 @@ pub struct Arguments {
     /// Evaluate only part i of n of the rows, each part into a file of its own; `polyact report --merge` joins them
     #[arg(long, value_name = "i/n", default_value = "1/1")]
     shard: Shard,
-    /// Show the grid and how long it would take, by one batch of each, and stop
+    /// Show the grid and how long it would take, by one batch of each on every device, and stop
     #[arg(long)]
     dry_run: bool,
     /// Print the rows as JSON instead of a table
@@ -291,7 +291,7 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
-    /// The grid, and how long each row would take by one batch.
+    /// The grid, and how long each row would take by one batch on every device.
     fn estimate(&self) -> Result<String, Failure> {
         let Arguments { grid, device, .. } = self.arguments;
         let mut lines = Vec::new();
@@ -299,30 +299,27 @@ impl<'a> Sweep<'a> {
         for (model, part) in self.of_models() {
             let models = device.load(&grid.model[model])?;
             let preparation = grid.preparation.resolve(models[0].preprocess(), &self.dataset)?;
-            let images = &self.sample.images[..grid.reading.batch.min(self.sample.images.len())];
+            // A batch for each device, all at once.
+            let count = grid.reading.batch.saturating_mul(models.len()).min(self.sample.images.len());
             let scope = Scope {
                 dataset: &self.dataset,
                 preparation: &preparation,
-                images,
+                images: &self.sample.images[..count],
                 batch: grid.reading.batch,
                 strict: false,
                 stop_at_overflow: false,
             };
             let substitutions = self.substitutions(&models[0], part.clone())?;
             let mut timed = Evaluation::default();
-            // The first pass of a network is slower than all others.
-            for _ in 0..2 {
-                timed = Evaluation::default();
-                evaluate(&replicas(&models, &substitutions)?, scope, &mut timed, &mut Silent)?;
-            }
-            let share = self.sample.images.len() as f64 / images.len() as f64;
-            total += share * timed.exact_seconds;
+            evaluate(&replicas(&models, &substitutions)?, scope, &mut timed, &mut Silent)?;
+            let forecast = |timing: &Timing| timing.forecast(self.sample.images.len(), models.len());
+            total += forecast(&timed.exact);
             for (at, tally) in part.zip(&timed.tallies) {
-                total += share * tally.seconds;
+                total += forecast(&tally.timing);
                 let mut line =
                     vec![(model * self.configurations.len() + at + 1).to_string(), name_of(&grid.model[model])];
                 line.extend(described(&self.configurations[at]));
-                line.push(format!("{:.0}", share * tally.seconds));
+                line.push(format!("{:.0}", forecast(&tally.timing)));
                 lines.push(line);
             }
         }

@@ -156,10 +156,11 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluation::Timing;
     use proptest::prelude::*;
 
     fn batch(image: u8) -> Evaluation {
-        Evaluation { images: vec![([image; 32], 1)], exact_seconds: 0.5, ..Evaluation::default() }
+        Evaluation { images: vec![([image; 32], 1)], exact: Timing::of_batch(0, 1, 0.5), ..Evaluation::default() }
     }
 
     fn written(path: &Path) -> Vec<u8> {
@@ -179,7 +180,7 @@ mod tests {
         assert!(matches!(Journal::open(&path, "s", false, 2), Err(JournalError::Interrupted { .. })));
         assert!(matches!(Journal::open(&path, "other", true, 2), Err(JournalError::Changed { .. })));
         let (journal, done) = Journal::open(&path, "s", true, 2).unwrap();
-        assert_eq!((done[0].images.len(), done[1].images.len(), done[0].exact_seconds), (2, 1, 1.0));
+        assert_eq!((done[0].images.len(), done[1].images.len(), done[0].exact.seconds()), (2, 1, 1.0));
         assert!(matches!(Journal::open(&path, "s", true, 2), Err(JournalError::Locked { .. })));
         journal.remove().unwrap();
         assert!(!path.exists());

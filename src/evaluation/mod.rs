@@ -9,6 +9,7 @@ mod ranges;
 mod run;
 mod score;
 mod tally;
+mod timing;
 
 use tch::TchError;
 
@@ -24,6 +25,7 @@ pub use ranges::{Ranges, RangesError};
 pub use run::{Replica, evaluate};
 pub use score::{ClassScore, Prediction, Score};
 pub use tally::{Evaluation, SiteOverflow, Tally};
+pub use timing::Timing;
 
 /// Images per pass through the network, unless another number is asked for.
 pub const DEFAULT_BATCH: usize = 64;

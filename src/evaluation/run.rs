@@ -9,7 +9,7 @@ use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
 use super::tally::{Evaluation, Tally};
-use super::{EvaluationError, Observer, Prediction, Scope};
+use super::{EvaluationError, Observer, Prediction, Scope, Timing};
 use crate::dataset::{Batch, Broken, Dataset};
 use crate::model::{Model, Sites, upload};
 
@@ -43,15 +43,16 @@ pub fn evaluate(
         let batches = dataset.read_ahead(threads, scope.preparation, scope.images, scope.batch);
         let batches = Arc::new(Mutex::new(batches));
         let (sender, parts) = sync_channel(replicas.len());
-        for replica in replicas {
+        for (number, replica) in replicas.iter().enumerate() {
             let (batches, sender) = (batches.clone(), sender.clone());
             let device = replica.model.device();
+            let worker = Worker { replica, number, exact: replica.model.exact(), dataset, cold: true };
             let inputs = std::iter::from_fn(move || {
                 let batch = batches.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()?;
                 Some((input(&batch, device), batch))
             });
             if device == Device::Cpu {
-                threads.spawn(move || work(replica, dataset, inputs, &sender));
+                threads.spawn(move || worker.work(inputs, &sender));
             } else {
                 // The next batch is copied while the device works on this one.
                 let (ahead, uploaded) = sync_channel(1);
@@ -62,7 +63,7 @@ pub fn evaluate(
                         }
                     }
                 });
-                threads.spawn(move || work(replica, dataset, uploaded.into_iter(), &sender));
+                threads.spawn(move || worker.work(uploaded.into_iter(), &sender));
             }
         }
         // The threads hold the only ends now: dropping `parts` stops them, and through them the reading.
@@ -146,57 +147,84 @@ pub(super) fn input(batch: &Batch, device: Device) -> Result<Tensor, EvaluationE
     Ok(upload(images, device)?)
 }
 
-/// Evaluate batches until there are no more, an error is met, or nobody listens.
-fn work(
-    replica: &Replica<'_>,
-    dataset: &Dataset,
-    inputs: impl Iterator<Item = Input>,
-    results: &SyncSender<(usize, Result<Part, EvaluationError>)>,
-) {
-    let exact = replica.model.exact();
-    for (input, batch) in inputs {
-        let number = batch.number;
-        let part = input.and_then(|input| evaluate_batch(replica, &exact, dataset, &input, batch));
-        let failed = part.is_err();
-        if results.send((number, part)).is_err() || failed {
-            return;
-        }
-    }
+/// Who evaluates batches on one device.
+struct Worker<'a> {
+    replica: &'a Replica<'a>,
+    /// Which of the replicas this is.
+    number: usize,
+    exact: Sites,
+    dataset: &'a Dataset,
+    /// Whether no batch went through the network here yet.
+    cold: bool,
 }
 
-fn evaluate_batch(
-    replica: &Replica<'_>,
-    exact: &Sites,
-    dataset: &Dataset,
-    input: &Tensor,
-    batch: Batch,
-) -> Result<Part, EvaluationError> {
-    let mut part = Part { end: batch.end, evaluation: Evaluation::default(), predictions: vec![] };
-    refuse_misfit(dataset, &batch)?;
-    let labels: Vec<u32> = batch.indices.iter().map(|&index| dataset.labels()[index]).collect();
-    if !labels.is_empty() {
-        let (expected, seconds) = timed(replica.model, input, exact)?;
-        part.evaluation.exact_seconds = seconds;
-        let classes = expected.len() / labels.len();
-        check_classes(dataset, &batch.indices, classes)?;
-        for sites in &replica.configurations {
-            let (found, seconds) = timed(replica.model, input, sites)?;
-            let mut tally = Tally { seconds, ..Tally::default() };
-            let logits = expected.chunks(classes).zip(found.chunks(classes));
-            let images = batch.indices.iter().zip(&labels).zip(logits);
-            let predictions = images.map(|((&index, &label), (exact, approximate))| {
-                tally.score.add(index, label as usize, exact, approximate)
-            });
-            part.predictions.push(predictions.collect());
-            tally.take_overflows(sites, &batch.indices);
-            part.evaluation.ran.extend((0..sites.count()).filter(|&site| sites.shape(site).is_some()));
-            part.evaluation.tallies.push(tally);
+impl Worker<'_> {
+    /// Evaluate batches until there are no more, an error is met, or nobody listens.
+    fn work(
+        mut self,
+        inputs: impl Iterator<Item = Input>,
+        results: &SyncSender<(usize, Result<Part, EvaluationError>)>,
+    ) {
+        for (input, batch) in inputs {
+            let number = batch.number;
+            let part = input.and_then(|input| self.evaluate(&input, batch));
+            let failed = part.is_err();
+            if results.send((number, part)).is_err() || failed {
+                return;
+            }
         }
     }
-    part.evaluation.shape = batch.shape;
-    part.evaluation.broken = batch.broken;
-    part.evaluation.images = batch.sha256.into_iter().zip(labels).collect();
-    Ok(part)
+
+    fn evaluate(&mut self, input: &Tensor, batch: Batch) -> Result<Part, EvaluationError> {
+        let dataset = self.dataset;
+        let mut part = Part { end: batch.end, evaluation: Evaluation::default(), predictions: vec![] };
+        refuse_misfit(dataset, &batch)?;
+        let labels: Vec<u32> = batch.indices.iter().map(|&index| dataset.labels()[index]).collect();
+        if !labels.is_empty() {
+            let (expected, timing) = self.timed(input, &self.exact)?;
+            part.evaluation.exact = timing;
+            let classes = expected.len() / labels.len();
+            check_classes(dataset, &batch.indices, classes)?;
+            for sites in &self.replica.configurations {
+                let (found, timing) = self.timed(input, sites)?;
+                let mut tally = Tally { timing, ..Tally::default() };
+                let logits = expected.chunks(classes).zip(found.chunks(classes));
+                let images = batch.indices.iter().zip(&labels).zip(logits);
+                let predictions = images.map(|((&index, &label), (exact, approximate))| {
+                    tally.score.add(index, label as usize, exact, approximate)
+                });
+                part.predictions.push(predictions.collect());
+                tally.take_overflows(sites, &batch.indices);
+                part.evaluation.ran.extend((0..sites.count()).filter(|&site| sites.shape(site).is_some()));
+                part.evaluation.tallies.push(tally);
+            }
+            self.cold = false;
+        }
+        part.evaluation.shape = batch.shape;
+        part.evaluation.broken = batch.broken;
+        part.evaluation.images = batch.sha256.into_iter().zip(labels).collect();
+        Ok(part)
+    }
+
+    /// The logits, image by image, and how long they took. The first pass of all with a table packs weights, compiles and
+    /// meets fresh memory, so it is made twice, and the first time counts in nothing.
+    fn timed(&self, input: &Tensor, sites: &Sites) -> Result<(Vec<f64>, Timing), EvaluationError> {
+        if self.cold {
+            drop(self.logits(input, sites)?);
+            (0..sites.count()).for_each(|site| drop(sites.take_overflow(site)));
+        }
+        let start = Instant::now();
+        let logits = self.logits(input, sites)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let images = logits.size().first().map_or(0, |&images| images as usize);
+        let logits = logits.f_to_kind(Kind::Double)?.f_contiguous()?.f_flatten(0, -1)?;
+        Ok((Vec::try_from(logits)?, Timing::of_batch(self.number, images, seconds)))
+    }
+
+    /// The logits on the CPU: copying them there waits for the device.
+    fn logits(&self, input: &Tensor, sites: &Sites) -> Result<Tensor, EvaluationError> {
+        Ok(self.replica.model.forward(input, sites)?.f_to_device(Device::Cpu)?)
+    }
 }
 
 /// Fail if an image of another size than those before it ends the batch.
@@ -220,14 +248,4 @@ fn check_classes(dataset: &Dataset, images: &[usize], classes: usize) -> Result<
     beyond.map_or(Ok(()), |&index| {
         Err(EvaluationError::Label { image: dataset.image_name(index), label: dataset.labels()[index], classes })
     })
-}
-
-/// The logits, image by image, and the seconds they took.
-fn timed(model: &Model, input: &Tensor, sites: &Sites) -> Result<(Vec<f64>, f64), EvaluationError> {
-    let start = Instant::now();
-    // Copying to the CPU waits for the device.
-    let logits = model.forward(input, sites)?.f_to_device(Device::Cpu)?;
-    let seconds = start.elapsed().as_secs_f64();
-    let logits = logits.f_to_kind(Kind::Double)?.f_contiguous()?.f_flatten(0, -1)?;
-    Ok((Vec::try_from(logits)?, seconds))
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::Score;
+use super::{Score, Timing};
 use crate::dataset::Broken;
 use crate::model::Sites;
 
@@ -45,8 +45,8 @@ pub struct Tally {
     pub overflows: Vec<SiteOverflow>,
     /// Images with a value outside at any site.
     pub overflow_images: usize,
-    /// Seconds in the approximate passes, decoding not included.
-    pub seconds: f64,
+    /// Of the approximate passes.
+    pub timing: Timing,
 }
 
 impl Tally {
@@ -89,7 +89,7 @@ impl Tally {
     fn merge(&mut self, later: Tally) {
         self.score.merge(&later.score);
         self.overflow_images += later.overflow_images;
-        self.seconds += later.seconds;
+        self.timing.merge(later.timing);
         for more in later.overflows {
             match self.overflows.binary_search_by_key(&more.site, |overflow| overflow.site) {
                 Ok(at) => {
@@ -114,8 +114,8 @@ impl Tally {
 pub struct Evaluation {
     /// Of each configuration, in the order of the tables of sites.
     pub tallies: Vec<Tally>,
-    /// Seconds in the exact passes, decoding not included.
-    pub exact_seconds: f64,
+    /// Of the exact passes.
+    pub exact: Timing,
     /// Images that could not be read, in order. The scores rest on the others.
     pub broken: Vec<Broken>,
     /// Shape of the network's input: channels, height, width.
@@ -133,7 +133,7 @@ impl Evaluation {
         for (tally, more) in self.tallies.iter_mut().zip(later.tallies) {
             tally.merge(more);
         }
-        self.exact_seconds += later.exact_seconds;
+        self.exact.merge(later.exact);
         self.broken.extend(later.broken);
         if !later.images.is_empty() {
             self.shape = later.shape;
@@ -161,11 +161,11 @@ mod tests {
             needed: worst,
             first_image: Some(first_image),
         };
-        let tally = Tally { score, overflows: vec![overflow], overflow_images: 1, seconds: 0.5 };
+        let tally = Tally { score, overflows: vec![overflow], overflow_images: 1, timing: Timing::of_batch(0, 1, 0.5) };
         let images = vec![([first_image as u8; 32], 3)];
         Evaluation {
             tallies: vec![tally],
-            exact_seconds: 0.25,
+            exact: Timing::of_batch(0, 1, 0.25),
             broken: Vec::new(),
             shape: [1, 2, 3],
             ran: [site].into(),
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!((of_four.values, of_four.worst, of_four.images, of_four.first_image), (4, 3.0, 2, Some(0)));
         assert_eq!(all.ran, [1, 4].into());
         assert_eq!((tally.overflow_values(), tally.overflow_images, tally.score.images()), (6, 3, 3));
-        assert_eq!((all.images.len(), all.exact_seconds, all.shape), (3, 0.75, [1, 2, 3]));
+        assert_eq!((all.images.len(), all.exact.seconds(), all.shape), (3, 0.75, [1, 2, 3]));
     }
 
     /// An interrupted evaluation goes on from what was written down, infinities included.

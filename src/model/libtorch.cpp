@@ -11,6 +11,8 @@ namespace polyact {
 
 void keep_memory() {
 #ifdef __GLIBC__
+  // The two below act on the main arena only, and passes run on threads: all threads share it.
+  mallopt(M_ARENA_MAX, 1);
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, -1);
 #endif

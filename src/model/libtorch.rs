@@ -12,8 +12,6 @@ mod ffi {
         /// Whether CUDA may round the factors of f32 products to ten bits of mantissa. libtorch allows it to convolutions
         /// unless told otherwise.
         fn allow_tf32(allowed: bool);
-        /// From now on the memory of freed tensors stays with this process, for those of the next pass. By itself glibc gives
-        /// large ones back to the system, which clears each page before it hands it out again.
         fn keep_memory();
         /// `tensor`, from the CPU, on a device that is not the CPU: through pinned memory, on a stream of its own, so that
         /// the device's other work goes on; the copy is complete on return.
@@ -29,7 +27,15 @@ mod ffi {
     impl UniquePtr<Tensor> {}
 }
 
-pub(super) use ffi::{Tensor, allow_tf32, current_stream, keep_memory, suggests_channels_last, upload};
+pub(super) use ffi::{Tensor, allow_tf32, current_stream, suggests_channels_last, upload};
+
+/// From now on the memory of freed tensors stays with this process, for those of the next pass, whatever thread it runs on.
+/// By itself glibc gives large ones back to the system, which clears each page before it hands it out again.
+///
+/// To be called once, by the program, before there is a second thread: a thread keeps the arena that it has.
+pub fn keep_memory() {
+    ffi::keep_memory();
+}
 
 /// Run `task(begin, end)` over pieces of [0, total) on libtorch's threads.
 ///

@@ -13,6 +13,7 @@ mod operator;
 mod site;
 mod statistics;
 
+pub use libtorch::keep_memory;
 pub use network::{Interpolation, Model, ModelError, Preprocess, allow_tf32, is_input_size, upload};
 pub use site::{Foreign, Overflow, Site, SiteError, SiteKind, Sites};
 pub use statistics::Statistics;

@@ -152,7 +152,6 @@ impl Model {
         if path.is_dir() {
             return Err(ModelError::Load { path: shown, reason: "is a folder, not a TorchScript archive".into() });
         }
-        libtorch::keep_memory();
         let network = bridge::load(text, &named_device(device), PREPROCESS)
             .map_err(|error| ModelError::Load { path: shown.clone(), reason: error.what().to_owned() })?;
         let sha256 = crate::digest::of_file(path).map_err(|source| ModelError::Read { path: shown.clone(), source })?;

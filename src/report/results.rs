@@ -11,7 +11,7 @@ use super::reader::{self, ReadError};
 use crate::bounded;
 
 /// The columns, in order.
-pub const COLUMNS: [&str; 39] = [
+pub const COLUMNS: [&str; 43] = [
     "model",
     "dataset",
     "images",
@@ -51,6 +51,10 @@ pub const COLUMNS: [&str; 39] = [
     "not_polynomial",
     "not_polynomial_ops",
     "not_run",
+    "batch_seconds",
+    "batch_seconds_spread",
+    "batch_seconds_exact",
+    "batch_seconds_exact_spread",
 ];
 
 /// One run. Percent have three decimals; `None` is an empty field, where a column does not apply.
@@ -87,9 +91,11 @@ pub struct Row {
     /// Levels and non-scalar multiplications of the dearest approximate ReLU, or max if only pools are approximated.
     pub depth: Option<u32>,
     pub mults: Option<u32>,
-    /// Of the approximate passes, decoding not included.
+    /// Of the approximate passes by the clock on the wall, waiting for images not included: of the device that was busy
+    /// longest.
     #[serde(serialize_with = "milliseconds")]
     pub seconds: f64,
+    /// `images` / `seconds`.
     #[serde(serialize_with = "milliseconds")]
     pub images_per_second: f64,
     pub device: String,
@@ -98,7 +104,7 @@ pub struct Row {
     pub model_sha256: String,
     pub dataset_sha256: String,
     pub version: String,
-    /// Of the exact passes.
+    /// As `seconds`, of the exact passes.
     #[serde(serialize_with = "milliseconds")]
     pub seconds_exact: f64,
     /// Standard error of `top1`, in points.
@@ -122,6 +128,17 @@ pub struct Row {
     pub not_polynomial_ops: Option<String>,
     /// Sites that no pass came to; nothing was replaced there.
     pub not_run: usize,
+    /// Median of the approximate passes over full batches, those with as many images as any.
+    #[serde(serialize_with = "microseconds")]
+    pub batch_seconds: f64,
+    /// Third less first quartile of the same; none for fewer than four full batches.
+    #[serde(serialize_with = "optional_microseconds")]
+    pub batch_seconds_spread: Option<f64>,
+    /// The two of the exact passes.
+    #[serde(serialize_with = "microseconds")]
+    pub batch_seconds_exact: f64,
+    #[serde(serialize_with = "optional_microseconds")]
+    pub batch_seconds_exact_spread: Option<f64>,
 }
 
 fn percent<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
@@ -143,6 +160,17 @@ fn scientific<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok,
 
 fn milliseconds<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format!("{value:.3}"))
+}
+
+fn microseconds<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&format!("{value:.6}"))
+}
+
+fn optional_microseconds<S: serde::Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => microseconds(value, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// Why a results file cannot be used.

@@ -67,10 +67,21 @@ pub fn rows(path: &Path) -> Vec<Vec<String>> {
     reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
 }
 
+/// The columns that time has a say in.
+pub const TIMES: [&str; 7] = [
+    "seconds",
+    "images_per_second",
+    "seconds_exact",
+    "batch_seconds",
+    "batch_seconds_spread",
+    "batch_seconds_exact",
+    "batch_seconds_exact_spread",
+];
+
 /// The columns that time and the batch have no say in.
 pub fn reproducible(row: &[String]) -> Vec<String> {
-    let timing = ["max_logit_error", "seconds", "images_per_second", "batch", "seconds_exact"];
-    let kept = polyact::report::COLUMNS.iter().zip(row).filter(|(name, _)| !timing.contains(name));
+    let varying = |name: &&str| TIMES.contains(name) || ["max_logit_error", "batch"].contains(name);
+    let kept = polyact::report::COLUMNS.iter().zip(row).filter(|(name, _)| !varying(name));
     kept.map(|(_, value)| value.clone()).collect()
 }
 
