@@ -211,9 +211,9 @@ impl Reds {
         (serde_json::from_slice(&output.stdout).unwrap(), stderr)
     }
 
-    /// Top-1 in percent, whether JSON has it as text or as a number.
+    /// Top-1 in percent.
     fn top1(row: &serde_json::Value) -> f64 {
-        row["top1"].as_f64().unwrap_or_else(|| row["top1"].as_str().unwrap().parse().unwrap())
+        row["top1"].as_f64().unwrap()
     }
 }
 

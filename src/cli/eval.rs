@@ -89,7 +89,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         &arguments.preparation,
         &arguments.output,
     )?;
-    print(&if arguments.json { serde_json::to_string_pretty(&row)? + "\n" } else { text })
+    print(&if arguments.json { serde_json::to_string_pretty(&row.json()?)? + "\n" } else { text })
 }
 
 /// Run both passes, write what `output` asks for; the row, and the text for people.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::activation::Arithmetic;
-use crate::dataset::{Dataset, Interpolation, Preparation};
+use crate::dataset::{Dataset, Interpolation, Preparation, Transform};
 use crate::evaluation::{Configuration, Evaluation, SiteOverflow, Substitution, Tally, Timing, dataset_sha256};
 use crate::model::{Foreign, Site};
 use crate::report::{Align, Row, table};
@@ -37,6 +37,7 @@ impl Summary<'_> {
     /// The row of the results file.
     pub fn row(&self) -> Row {
         let Summary { setting, configuration, evaluation, tally, .. } = self;
+        let Preparation { transform, mean, std } = setting.preparation;
         let score = &tally.score;
         let cost = self.substitution.cost(setting.sites);
         let has = |pools: bool| setting.sites.iter().any(|site| site.kind.is_pool() == pools);
@@ -84,6 +85,12 @@ impl Summary<'_> {
             not_polynomial: remaining(setting.foreign).count(),
             not_polynomial_ops: named(setting.foreign),
             not_run: self.not_run().count(),
+            input: super::preparation::by_x(evaluation.shape),
+            resize: transform.resize,
+            crop: transform.crop,
+            interpolation: transform.resize.map(|_| interpolation(transform).to_owned()),
+            mean: listed(mean),
+            std: listed(std),
             batch_seconds: tally.timing.median(),
             batch_seconds_spread: tally.timing.spread(),
             batch_seconds_exact: evaluation.exact.median(),
@@ -100,7 +107,7 @@ impl Summary<'_> {
         if row.broken_images > 0 {
             text += &format!(", {} more could not be read", row.broken_images);
         }
-        text += &format!("\ninput {}\n", self.input());
+        text += &format!("\ninput {}\n", input(row));
         text += &self.activations();
         if let Some(operators) = &row.not_polynomial_ops {
             text += &format!("not polynomial, and left exact: {operators}\n");
@@ -124,21 +131,6 @@ impl Summary<'_> {
     /// Sites that no pass came to.
     fn not_run(&self) -> impl Iterator<Item = &Site> {
         self.setting.sites.iter().filter(|site| !self.evaluation.ran.contains(&site.index))
-    }
-
-    /// How images became inputs.
-    fn input(&self) -> String {
-        let Preparation { transform, mean, std } = self.setting.preparation;
-        let mut text = super::preparation::by_x(self.evaluation.shape);
-        if let Some(side) = transform.resize {
-            let kind = if transform.interpolation == Interpolation::Bicubic { "bicubic" } else { "bilinear" };
-            text += &format!(", resize {side} {kind}");
-        }
-        if let Some(side) = transform.crop {
-            text += &format!(", crop {side}");
-        }
-        let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
-        format!("{text}, mean {}, std {}", list(mean), list(std))
     }
 
     /// A line for each activation of each kind of site.
@@ -196,6 +188,29 @@ fn named(foreign: &[Foreign]) -> Option<String> {
         _ => format!("{operator} x{count}"),
     });
     (!counts.is_empty()).then(|| shown.collect::<Vec<_>>().join(", "))
+}
+
+fn interpolation(transform: &Transform) -> &'static str {
+    match transform.interpolation {
+        Interpolation::Bilinear => "bilinear",
+        Interpolation::Bicubic => "bicubic",
+    }
+}
+
+fn listed(values: &[f32]) -> String {
+    values.iter().map(f32::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// How images became inputs.
+fn input(row: &Row) -> String {
+    let mut text = row.input.clone();
+    if let (Some(side), Some(interpolation)) = (row.resize, &row.interpolation) {
+        text += &format!(", resize {side} {interpolation}");
+    }
+    if let Some(side) = row.crop {
+        text += &format!(", crop {side}");
+    }
+    format!("{text}, mean {}, std {}", row.mean, row.std)
 }
 
 fn accuracy(row: &Row) -> String {

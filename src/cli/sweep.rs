@@ -76,6 +76,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     };
     let (rows, before) = sweep.run(out)?;
     if arguments.json {
+        let rows: Vec<_> = rows.iter().map(Row::json).collect::<Result<_, _>>()?;
         return print(&(serde_json::to_string_pretty(&rows)? + "\n"));
     }
     let mut text = if rows.is_empty() { String::new() } else { rows_table(&rows) };

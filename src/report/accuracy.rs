@@ -74,15 +74,15 @@ pub fn figure(comparison: &Comparison, views: &[View]) -> Figure {
 }
 
 fn series(comparison: &Comparison) -> Vec<Series> {
-    let mut datasets: Vec<(&str, u64, &str)> = Vec::new();
+    let mut datasets = Vec::new();
     for block in &comparison.blocks {
-        let dataset = (block.dataset.as_str(), block.images, block.dataset_sha256.as_str());
+        let dataset = block.inputs();
         if !datasets.contains(&dataset) {
             datasets.push(dataset);
         }
     }
-    let details = |&(name, images, sha256): &(&str, u64, &str)| {
-        (name.to_owned(), vec![format!("{images} images"), format!("digest {}", short(sha256))])
+    let details = |&(name, images, sha256, preparation): &(&str, u64, &str, &str)| {
+        (name.to_owned(), vec![format!("{images} images"), format!("digest {}", short(sha256)), preparation.to_owned()])
     };
     let names = labels(&datasets.iter().map(details).collect::<Vec<_>>());
     let mut list = Vec::new();
@@ -91,7 +91,7 @@ fn series(comparison: &Comparison) -> Vec<Series> {
             let label = if datasets.len() > 1 { format!("{} on {name}", model.label) } else { model.label.clone() };
             let mut series = Series { label, exact: f64::NAN, points: Vec::new() };
             for block in &comparison.blocks {
-                if (block.dataset.as_str(), block.images, block.dataset_sha256.as_str()) != *dataset {
+                if block.inputs() != *dataset {
                     continue;
                 }
                 series.exact = block.exact[index].unwrap_or(series.exact);

@@ -22,6 +22,8 @@ pub struct Model {
     pub sha256: String,
     pub device: String,
     pub dtype: String,
+    /// Operators that are not polynomial and stayed exact, as the column `not_polynomial_ops` has them.
+    pub remaining: String,
 }
 
 /// All runs on the same images with the same range.
@@ -32,6 +34,8 @@ pub struct Block {
     pub dataset: String,
     pub images: u64,
     pub dataset_sha256: String,
+    /// How images became inputs, `3x224x224, resize 256 bilinear, crop 224, …`; empty in files of versions that do not say it.
+    pub preparation: String,
     /// The bound B, or the file that has one for each site; empty where a plan has them all.
     pub range: String,
     /// Whether inputs beyond it were clipped.
@@ -69,6 +73,13 @@ pub struct Run {
     place: String,
 }
 
+impl Block {
+    /// What its networks were given: dataset, number of images, their digest, and how they were prepared.
+    pub(super) fn inputs(&self) -> (&str, u64, &str, &str) {
+        (&self.dataset, self.images, &self.dataset_sha256, &self.preparation)
+    }
+}
+
 impl Comparison {
     /// The runs of `files` side by side. Where two runs differ in nothing that a table shows, the later one stands.
     ///
@@ -101,23 +112,35 @@ impl Comparison {
             sha256: text("model_sha256"),
             device: text("device"),
             dtype: text("dtype"),
+            remaining: text("not_polynomial_ops"),
         };
-        let model = position_or_push(&mut self.models, model, |a, b| a == b);
+        let key = |model: &Model| [&model.name, &model.sha256, &model.device, &model.dtype].map(String::clone);
+        let remaining = model.remaining.clone();
+        let model = position_or_push(&mut self.models, model, |a, b| key(a) == key(b));
+        // Files of older versions do not say it.
+        if !remaining.is_empty() {
+            self.models[model].remaining = remaining;
+        }
         let block = Block {
             label: String::new(),
             dataset: text("dataset"),
             images: file.required(row, "images")?,
             dataset_sha256: text("dataset_sha256"),
+            preparation: joined([
+                text("input"),
+                labelled("resize ", &text("resize")),
+                text("interpolation"),
+                labelled("crop ", &text("crop")),
+                labelled("mean ", &text("mean")),
+                labelled("std ", &text("std")),
+            ]),
             range: both(&bound(&text("relu_range")), &bound(&text("maxpool_range"))),
             clipped: text("on_overflow") == "clip",
             exact: Vec::new(),
             lines: Vec::new(),
         };
         let block = position_or_push(&mut self.blocks, block, |a, b| {
-            let key = |block: &Block| {
-                (block.dataset.clone(), block.images, block.dataset_sha256.clone(), block.range.clone(), block.clipped)
-            };
-            key(a) == key(b)
+            a.inputs() == b.inputs() && (&a.range, a.clipped) == (&b.range, b.clipped)
         });
         // Files of older versions have no such column: all was f64.
         let single = Some(file.field(row, "arithmetic")).filter(|&name| name == "f32").unwrap_or_default();
@@ -180,7 +203,7 @@ impl Comparison {
             let clipped = if block.clipped { "clipped".to_owned() } else { String::new() };
             let images = format!("{} images", block.images);
             let name = joined([block.dataset.clone(), images, labelled("range ", &block.range), clipped]);
-            (name, vec![format!("digest {}", short(&block.dataset_sha256))])
+            (name, vec![format!("digest {}", short(&block.dataset_sha256)), block.preparation.clone()])
         };
         let blocks = labels(&self.blocks.iter().map(details).collect::<Vec<_>>());
         self.blocks.iter_mut().zip(blocks).for_each(|(block, label)| block.label = label);
@@ -339,6 +362,17 @@ mod tests {
         let best: Vec<bool> =
             compared(&rows).blocks[0].lines.iter().map(|line| line.runs[0].as_ref().unwrap().best).collect();
         assert_eq!(best, [false, true, true]);
+    }
+
+    #[test]
+    fn images_prepared_in_another_way_are_in_another_table() {
+        let run = samples::run("net", "paper:4", (4, 4), 90.0, 91.0);
+        let row = |crop, mean: &str| Row { crop, mean: mean.into(), input: "3x224x224".into(), ..run.clone() };
+        let comparison = compared(&[row(Some(224), "0,0,0"), row(None, "0,0,0"), row(None, "0.5,0.5,0.5")]);
+        let labels: Vec<&str> = comparison.blocks.iter().map(|block| block.label.as_str()).collect();
+        let expected = ["crop 224, mean 0,0,0", "mean 0,0,0", "mean 0.5,0.5,0.5"]
+            .map(|prepared| format!("data, 1000 images, range 16 (3x224x224, {prepared})"));
+        assert_eq!(labels, expected);
     }
 
     #[test]

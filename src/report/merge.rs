@@ -5,21 +5,39 @@ use std::path::PathBuf;
 
 use super::reader::SavedResults;
 
-/// The columns that say which run a row is: what was run on what, with which activations. How it was divided into
-/// batches, and what came out, is not among them.
-const IDENTITY: [&str; 12] = [
-    "model_sha256",
-    "dataset_sha256",
-    "images",
-    "relu",
-    "maxpool",
-    "relu_range",
-    "maxpool_range",
-    "plan",
-    "on_overflow",
-    "device",
-    "dtype",
-    "sampled",
+/// The columns that do not say which run a row is: what came out, how long it took, how it was divided, and names of what
+/// has a digest. All others do, those of later versions too, so that no setting is forgotten here.
+const OUTCOMES: [&str; 30] = [
+    "model",
+    "dataset",
+    "top1",
+    "top1_exact",
+    "top1_diff",
+    "top5",
+    "top5_exact",
+    "top5_diff",
+    "agreement",
+    "max_logit_error",
+    "overflow_images",
+    "overflow_values",
+    "overflow_site",
+    "depth",
+    "mults",
+    "seconds",
+    "images_per_second",
+    "batch",
+    "version",
+    "seconds_exact",
+    "top1_se",
+    "broken_images",
+    "sweep",
+    "not_polynomial",
+    "not_polynomial_ops",
+    "not_run",
+    "batch_seconds",
+    "batch_seconds_spread",
+    "batch_seconds_exact",
+    "batch_seconds_exact_spread",
 ];
 
 /// Why files cannot become one.
@@ -59,7 +77,9 @@ pub fn merge(files: &[SavedResults]) -> Result<Vec<u8>, MergeError> {
             return Err(MergeError::Columns { first: files[0].path.clone(), second: file.path.clone(), difference });
         }
         for row in &file.rows {
-            let run = IDENTITY.map(|column| file.field(row, column)).to_vec();
+            let settings =
+                file.columns.iter().zip(&row.fields).filter(|(column, _)| !OUTCOMES.contains(&column.as_str()));
+            let run: Vec<&str> = settings.map(|(_, field)| field.as_str()).collect();
             if let Some((first, first_line)) = places.insert(run, (file, row.line)) {
                 return Err(MergeError::Twice {
                     first: first.path.clone(),
@@ -176,8 +196,16 @@ mod tests {
             Row { on_overflow: "clip".into(), ..one.clone() },
             Row { device: "cuda:0".into(), ..one.clone() },
             Row { dtype: "float64".into(), ..one.clone() },
+            Row { arithmetic: "f32".into(), ..one.clone() },
+            Row { crop: Some(224), ..one.clone() },
+            Row { mean: "0,0,0".into(), ..one.clone() },
         ];
         assert!(merge(&[samples::saved("a.csv", &[one]), samples::saved("b.csv", &others)]).is_ok());
+    }
+
+    #[test]
+    fn outcomes_are_columns() {
+        assert!(OUTCOMES.iter().all(|column| crate::report::COLUMNS.contains(column)));
     }
 
     #[test]

@@ -34,14 +34,15 @@ pub fn html(comparison: &Comparison, figure: &Figure, files: &[SavedResults]) ->
         .iter()
         .map(|model| [model.label.clone(), format!("{}, {}", model.device, model.dtype), model.sha256.clone()]);
     text += &settings("Models", ["model", "ran on", "SHA-256"], models);
-    let mut datasets: Vec<[String; 3]> = Vec::new();
+    let mut datasets: Vec<[String; 4]> = Vec::new();
     for block in &comparison.blocks {
-        let dataset = [block.dataset.clone(), block.images.to_string(), block.dataset_sha256.clone()];
+        let (name, images, sha256, preparation) = block.inputs();
+        let dataset = [name.to_owned(), images.to_string(), preparation.to_owned(), sha256.to_owned()];
         if !datasets.contains(&dataset) {
             datasets.push(dataset);
         }
     }
-    text += &settings("Images", ["dataset", "images", "SHA-256"], datasets.into_iter());
+    text += &settings("Images", ["dataset", "images", "input", "SHA-256"], datasets.into_iter());
     let files = files.iter().map(|file| {
         let mut versions: Vec<&str> = file.rows.iter().map(|row| file.field(row, "version")).collect();
         versions.sort_unstable();
@@ -55,13 +56,17 @@ pub fn html(comparison: &Comparison, figure: &Figure, files: &[SavedResults]) ->
     text + "</body>\n</html>\n"
 }
 
-fn settings(title: &str, head: [&str; 3], rows: impl Iterator<Item = [String; 3]>) -> String {
+/// A table of which the last column is code.
+fn settings<const N: usize>(title: &str, head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let mut text = format!("<h2>{title}</h2>\n<table class=\"settings\">\n<thead><tr>");
     head.iter().for_each(|cell| text += &format!("<th>{cell}</th>"));
     text += "</tr></thead>\n<tbody>\n";
-    for [name, setting, value] in rows {
-        let [name, setting, value] = [name, setting, value].map(|cell| escape(&cell));
-        let _ = writeln!(text, "<tr><td>{name}</td><td>{setting}</td><td><code>{value}</code></td></tr>");
+    for row in rows {
+        let cell = |(i, cell): (usize, &String)| match escape(cell) {
+            value if i + 1 == N => format!("<td><code>{value}</code></td>"),
+            name => format!("<td>{name}</td>"),
+        };
+        let _ = writeln!(text, "<tr>{}</tr>", row.iter().enumerate().map(cell).collect::<String>());
     }
     text + "</tbody>\n</table>\n"
 }

@@ -6,12 +6,13 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::reader::{self, ReadError};
 use crate::bounded;
 
 /// The columns, in order.
-pub const COLUMNS: [&str; 43] = [
+pub const COLUMNS: [&str; 49] = [
     "model",
     "dataset",
     "images",
@@ -55,6 +56,12 @@ pub const COLUMNS: [&str; 43] = [
     "batch_seconds_spread",
     "batch_seconds_exact",
     "batch_seconds_exact_spread",
+    "input",
+    "resize",
+    "crop",
+    "interpolation",
+    "mean",
+    "std",
 ];
 
 /// One run. Percent have three decimals; `None` is an empty field, where a column does not apply.
@@ -139,6 +146,54 @@ pub struct Row {
     pub batch_seconds_exact: f64,
     #[serde(serialize_with = "optional_microseconds")]
     pub batch_seconds_exact_spread: Option<f64>,
+    /// The network's input for an image, channels x height x width.
+    pub input: String,
+    /// Pixels of the shorter side to which images were resized, and of the square that was cut from the middle then.
+    pub resize: Option<usize>,
+    pub crop: Option<usize>,
+    /// `bilinear` or `bicubic`, where images were resized.
+    pub interpolation: Option<String>,
+    /// What was subtracted from each channel, and by what the rest was divided; with commas.
+    pub mean: String,
+    pub std: String,
+}
+
+/// The columns that are numbers with a fixed number of digits.
+const FORMATTED: [&str; 16] = [
+    "top1",
+    "top1_exact",
+    "top1_diff",
+    "top5",
+    "top5_exact",
+    "top5_diff",
+    "agreement",
+    "max_logit_error",
+    "seconds",
+    "images_per_second",
+    "seconds_exact",
+    "top1_se",
+    "batch_seconds",
+    "batch_seconds_spread",
+    "batch_seconds_exact",
+    "batch_seconds_exact_spread",
+];
+
+impl Row {
+    /// The row as a JSON object: numbers are numbers, with the digits that the CSV file has; what does not apply is null, and
+    /// an infinite number, which JSON does not have, is the text `inf`.
+    ///
+    /// # Errors
+    /// None that a row can cause.
+    pub fn json(&self) -> Result<Value, serde_json::Error> {
+        let mut json = serde_json::to_value(self)?;
+        for column in FORMATTED {
+            let number = json[column].as_str().and_then(|text| text.parse::<f64>().ok());
+            if let Some(number) = number.and_then(serde_json::Number::from_f64) {
+                json[column] = Value::Number(number);
+            }
+        }
+        Ok(json)
+    }
 }
 
 fn percent<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
@@ -321,6 +376,63 @@ mod tests {
         names.sort_unstable();
         columns.sort_unstable();
         assert_eq!(names, columns);
+    }
+
+    /// All but what is text in its nature; so a column of numbers cannot be forgotten.
+    #[test]
+    fn numbers_are_numbers_in_json() {
+        let some = || Some("text".to_owned());
+        let row = Row {
+            relu: some(),
+            maxpool: some(),
+            relu_range: some(),
+            maxpool_range: some(),
+            top1: 93.2,
+            top1_diff: -0.0001,
+            top5: Some(99.0),
+            top5_exact: Some(99.0),
+            top5_diff: Some(0.0),
+            max_logit_error: f64::INFINITY,
+            overflow_site: some(),
+            plan: some(),
+            sweep: some(),
+            not_polynomial_ops: some(),
+            interpolation: some(),
+            ..Row::default()
+        };
+        let json = row.json().unwrap();
+        let texts: Vec<&str> = COLUMNS.into_iter().filter(|column| json[column].is_string()).collect();
+        let expected = [
+            "model",
+            "dataset",
+            "relu",
+            "maxpool",
+            "relu_range",
+            "maxpool_range",
+            "max_logit_error",
+            "overflow_site",
+            "device",
+            "dtype",
+            "model_sha256",
+            "dataset_sha256",
+            "version",
+            "plan",
+            "on_overflow",
+            "sweep",
+            "arithmetic",
+            "sampled",
+            "not_polynomial_ops",
+            "input",
+            "interpolation",
+            "mean",
+            "std",
+        ];
+        assert_eq!(texts, expected);
+        assert_eq!((&json["top1"], &json["top1_diff"]), (&93.2.into(), &0.0.into()));
+        assert_eq!(
+            (json["max_logit_error"].as_str(), Row { top5: None, ..row }.json().unwrap()["top5"].is_null()),
+            (Some("inf"), true)
+        );
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub fn markdown(comparison: &Comparison) -> String {
             let _ = writeln!(text, "| {} |", cells.join(" | "));
         }
         let note = note(comparison, block).map(|note| format!("\n† {}\n", markdown_text(&note))).unwrap_or_default();
-        text + &note + "\n"
+        let remaining = remaining(comparison, block).map(|text| format!("\n{}\n", markdown_text(&text)));
+        text + &note + &remaining.unwrap_or_default() + "\n"
     });
     tables.collect::<String>() + LEGEND + "\n"
 }
@@ -70,6 +71,9 @@ pub fn latex(comparison: &Comparison) -> String {
         if let Some(note) = note(comparison, block) {
             let _ = writeln!(text, "\n  \\medskip\\footnotesize $^\\dagger$ {}", latex_text(&note));
         }
+        if let Some(remaining) = remaining(comparison, block) {
+            let _ = writeln!(text, "\n  \\medskip\\footnotesize {}", latex_text(&remaining));
+        }
         text += "\\end{table}\n";
     }
     text
@@ -98,7 +102,9 @@ pub(super) fn html(comparison: &Comparison) -> String {
             let _ = writeln!(text, "<tr>{cells}</tr>");
         }
         let note = note(comparison, block).map(|note| format!("<p>† {}</p>\n", escape(&note))).unwrap_or_default();
-        let _ = write!(text, "</tbody>\n</table>\n{note}");
+        let remaining =
+            remaining(comparison, block).map(|text| format!("<p>{}</p>\n", escape(&text))).unwrap_or_default();
+        let _ = write!(text, "</tbody>\n</table>\n{note}{remaining}");
     }
     text
 }
@@ -146,6 +152,17 @@ fn note(comparison: &Comparison, block: &Block) -> Option<String> {
     });
     let models: Vec<String> = models.collect();
     (!models.is_empty()).then(|| format!("Images with an input out of range. {}.", models.join("; ")))
+}
+
+/// What stays exact in the networks of `block` though it would not run under encryption.
+fn remaining(comparison: &Comparison, block: &Block) -> Option<String> {
+    let models = comparison
+        .models
+        .iter()
+        .zip(&block.exact)
+        .filter(|(model, exact)| exact.is_some() && !model.remaining.is_empty());
+    let models: Vec<String> = models.map(|(model, _)| format!("{}: {}", model.label, model.remaining)).collect();
+    (!models.is_empty()).then(|| format!("Not polynomial, and left exact. {}.", models.join("; ")))
 }
 
 fn markdown_text(text: &str) -> String {
@@ -212,6 +229,18 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("† Images with an input out of range. vgg: 1 of paper:4."));
+    }
+
+    #[test]
+    fn what_stays_exact_is_told_below_each_table() {
+        let row = samples::run("vit", "paper:4", (4, 4), 90.0, 91.0);
+        let row = Row { not_polynomial_ops: Some("aten::softmax x12, aten::gelu".into()), ..row };
+        let older = Row { not_polynomial_ops: None, ..samples::run("vit", "paper:5", (5, 5), 90.5, 91.0) };
+        let comparison = Comparison::of(&[samples::saved("a.csv", &[row, older])]).unwrap();
+        let told = "Not polynomial, and left exact. vit: aten::softmax x12, aten::gelu.";
+        for text in [markdown(&comparison), latex(&comparison), html(&comparison)] {
+            assert_eq!(text.matches(told).count(), 1, "{text}");
+        }
     }
 
     #[test]
