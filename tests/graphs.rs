@@ -369,3 +369,33 @@ fn a_sweep_without_a_batch_leaves_no_journal() {
     fails(&sweep, 2, "rows of this sweep are there already");
     assert!(!graphs.path("journal.csv.journal").exists());
 }
+
+/// Nothing is written before it is clear that every file is where it may be.
+#[test]
+fn outputs_destroy_neither_inputs_nor_each_other() {
+    let graphs = Graphs::new();
+    let (model, dataset) = (graphs.path("Rows.script.pt"), graphs.dataset("destroyed"));
+    let (out, labels, results) = (graphs.path("d.csv"), graphs.path("labels.txt"), graphs.path("d-results.csv"));
+    fs::write(&labels, "0\n1\n").unwrap();
+    fs::write(&results, format!("{}\n", ::polyact::report::COLUMNS.join(","))).unwrap();
+    let kept = || [&model, &labels, &results].map(|path| fs::read(path).unwrap());
+    let before = kept();
+    let eval = ["eval", "--model", text(&model), "--dataset", text(&dataset), "--relu", "exact"];
+    let calibrate = ["calibrate", "--model", text(&model), "--dataset", text(&dataset)];
+    for (command, more, part) in [
+        (&eval[..], ["--out", text(&out), "--predictions", text(&out)], "--out writes this file"),
+        (&eval, ["--per-class", text(&out), "--predictions", text(&out)], "--predictions writes this file"),
+        (&eval, ["--quiet", "--per-class", text(&model), "--json"], "--model reads this file"),
+        (&eval, ["--labels", text(&labels), "--predictions", text(&labels)], "--labels reads this file"),
+        (&eval, ["--quiet", "--predictions", text(&results), "--json"], "of another kind"),
+        (&calibrate, ["--quiet", "--out", text(&results), "--holdout=1"], "of another kind"),
+        (&calibrate, ["--out", text(&out), "--plan-out", text(&out)], "--out writes this file"),
+    ] {
+        let output = polyact(&[command, &more].concat());
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && told.contains(part), "{more:?}: {told}");
+        assert!(!out.exists(), "{more:?}");
+    }
+    fails(&["report", text(&results), "--merge", text(&results)], 2, "the command reads this file");
+    assert!(kept() == before);
+}

@@ -71,7 +71,9 @@ fn a_run_that_is_stopped_leaves_the_rows_that_were_there() {
     let before = with_a_row(&path("results.csv"));
     let (vgg, results, predictions) = (weights("vgg-fashion.pt"), path("results.csv"), path("predictions.csv"));
     let journal = path("results.csv.journal");
-    let fifo = path("fifo.csv");
+    let (fifo, ranges, tables) = (path("fifo.csv"), path("ranges.csv"), path("tables.md"));
+    let old = [(&ranges, "site,kind,range,index\n"), (&tables, "### old\n")];
+    old.iter().for_each(|(path, content)| fs::write(path, content).unwrap());
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let running = |name: &str| match name {
         // The first batch is done.
@@ -82,8 +84,8 @@ fn a_run_that_is_stopped_leaves_the_rows_that_were_there() {
     for (name, arguments) in [
         ("eval", vec!["--relu-range", "16", "--out", text(&results), "--predictions", text(&predictions)]),
         ("sweep", vec!["--relu-range", "16", "32", "--out", text(&results)]),
-        ("calibrate", vec!["--out", text(&results)]),
-        ("report", vec![text(&fifo), "--markdown", text(&results)]),
+        ("calibrate", vec!["--out", text(&ranges)]),
+        ("report", vec![text(&fifo), "--markdown", text(&tables)]),
     ] {
         for (option, number) in SIGNALS {
             let model: &[&str] = if name == "report" { &[] } else { &["--quiet", "--model", text(&vgg)] };
@@ -97,11 +99,14 @@ fn a_run_that_is_stopped_leaves_the_rows_that_were_there() {
             assert!(killed, "{name} {option}: {output:?}");
             assert!(output.stderr.is_empty() && output.stdout.is_empty(), "{name} {option}: {output:?}");
             assert_eq!(fs::read(&results).unwrap(), before, "{name} {option}");
+            for (path, content) in &old {
+                assert_eq!(fs::read_to_string(path).unwrap(), *content, "{name} {option}");
+            }
             let _ = fs::remove_file(&journal);
             let _ = fs::remove_file(&predictions);
         }
     }
-    assert_eq!(names(folder.path()), ["fifo.csv", "results.csv", "results.csv.images"]);
+    assert_eq!(names(folder.path()), ["fifo.csv", "ranges.csv", "ranges.csv.images", "results.csv", "tables.md"]);
 }
 
 #[test]

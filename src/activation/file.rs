@@ -71,6 +71,11 @@ impl fmt::Display for CoefficientFile {
 }
 
 impl CoefficientFile {
+    /// Where it was read.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn read(
         path: &Path,
         parse: impl FnOnce(&str) -> Result<Parsed, CoefficientsError>,

@@ -1,6 +1,7 @@
 //! The text form of an activation: `exact`, `paper:14`, `minimax:15,27,29@0.001`, `file:coeffs.json`, `chebyshev:27`.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use super::Arithmetic;
@@ -146,6 +147,14 @@ impl fmt::Display for Spec {
 }
 
 impl Spec {
+    /// The file that its coefficients come from.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Spec::File(file) => Some(file.path()),
+            _ => None,
+        }
+    }
+
     /// Degrees and ε of the composition to design for it; `None` where there is none to design.
     pub fn composition(&self) -> Option<(Vec<u32>, Epsilon)> {
         match self {

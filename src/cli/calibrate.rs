@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::eval::{name_of, progress_bar, tell_broken, warn};
 use super::options::{ModelOptions, ReadingOptions};
-use super::output::{check_writable, write};
-use super::plot::{PlotFile, plot_file};
+use super::output::write;
+use super::plot::{FIGURES, PlotFile, plot_file};
 use super::preparation::PreparationOptions;
 use super::{Failure, print};
 use crate::dataset::{BUNDLED, Dataset};
@@ -84,15 +84,20 @@ fn number(text: &str) -> Option<f64> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    // Before the work, so that a bad path fails at once.
     let images_file = images_file(&arguments.out);
-    for (flag, path) in [("--out", Some(&arguments.out)), ("--json", arguments.json.as_ref())]
-        .into_iter()
-        .chain([("--plan-out", arguments.plan_out.as_ref()), ("--out", Some(&images_file))])
-    {
-        path.map_or(Ok(()), |path| check_writable(flag, path))?;
-    }
-    arguments.plot.as_ref().map_or(Ok(()), PlotFile::create)?;
+    let plan_images_file = arguments.plan_out.as_deref().map(self::images_file);
+    arguments
+        .reading
+        .files()
+        .reads("--model", &*arguments.model.model)
+        .reads("--dataset", &*arguments.dataset)
+        .writes("--out", &*arguments.out, &[b"site,kind,range,"])
+        .writes("--out", &*images_file, &[])
+        .writes("--json", arguments.json.as_deref(), &[b"{"])
+        .writes("--plan-out", arguments.plan_out.as_deref(), &[b"[[sites]]", b"#"])
+        .writes("--plan-out", plan_images_file.as_deref(), &[])
+        .writes("--plot", arguments.plot.as_ref().map(PlotFile::path), FIGURES)
+        .check()?;
     if let Some(bad) = arguments.candidates.iter().find(|&&bound| !(bound > 0.0 && bound.is_finite())) {
         return Err(Failure::Usage(format!("--candidates: {bad} is no range")));
     }

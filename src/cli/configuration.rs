@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::Failure;
+use super::output::Files;
 use crate::activation::{Arithmetic, Spec};
 use crate::evaluation::{Configuration, Plan, Ranges, RangesError};
 
@@ -47,6 +48,16 @@ pub(super) enum OnOverflow {
 }
 
 impl ConfigurationOptions {
+    /// `files`, and those that the configuration is read from.
+    pub fn files<'a>(&'a self, files: Files<'a>) -> Files<'a> {
+        files
+            .reads("--relu", self.relu.file())
+            .reads("--maxpool", self.maxpool.as_ref().and_then(Spec::file))
+            .reads("--relu-range", self.relu_range.as_deref().and_then(file))
+            .reads("--maxpool-range", self.maxpool_range.as_deref().and_then(file))
+            .reads("--plan", self.plan.as_deref())
+    }
+
     /// The configuration, its files read.
     ///
     /// # Errors
@@ -63,6 +74,11 @@ impl ConfigurationOptions {
             clip: self.on_overflow == OnOverflow::Clip,
         })
     }
+}
+
+/// The file in `file:ranges.csv`.
+pub(super) fn file(range: &str) -> Option<&Path> {
+    range.strip_prefix("file:").map(Path::new)
 }
 
 /// A number or `file:ranges.csv`.

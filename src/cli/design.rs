@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum};
 
 use super::Failure;
 use super::design_function::FunctionOptions;
-use super::output::{deliver, open};
-use super::plot::{PlotFile, plot_file};
+use super::output::{Files, deliver};
+use super::plot::{FIGURES, PlotFile, plot_file};
 use crate::activation::{
     Clenshaw, Coefficients, Sign, Spec, parse_degrees, parse_epsilon, plain_list, relu_error_f32, relu_error_f64,
 };
@@ -88,8 +88,8 @@ fn alpha(text: &str) -> Result<u32, String> {
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let out = arguments.out.as_deref();
-    arguments.plot.as_ref().map_or(Ok(()), PlotFile::create)?;
-    open(out)?;
+    let plot = arguments.plot.as_ref().map(PlotFile::path);
+    Files::default().writes("--out", out, &[]).writes("--plot", plot, FIGURES).check()?;
     let text = match arguments.function.design(arguments.precision, arguments.format)? {
         Some(text) => text,
         None => composed(&arguments)?,

@@ -1,8 +1,6 @@
 //! `polyact eval`: exact against approximate accuracy of a model on a dataset.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use super::calibrate::images_file;
 use super::configuration::{ConfigurationOptions, OnOverflow};
 use super::options::{ModelOptions, ReadingOptions};
+use super::output::{Files, failure};
 use super::preparation::PreparationOptions;
 use super::summary::{Setting, Summary, by_harm, needed};
 use super::{Failure, print};
@@ -23,7 +22,7 @@ use crate::evaluation::{
     Tally, evaluate,
 };
 use crate::model::{Model, Site};
-use crate::report::{Results, Row};
+use crate::report::{Results, Row, WholeFile};
 
 /// Compare a model's exact accuracy with the one it keeps when its ReLUs and max-pools are polynomials
 #[derive(Debug, Args)]
@@ -68,6 +67,21 @@ pub(super) struct OutputOptions {
     pub quiet: bool,
 }
 
+impl OutputOptions {
+    /// See that none of the files is one of `files`, which the command reads, or another, and that all can be written.
+    ///
+    /// # Errors
+    /// As [`Files::check`].
+    pub fn check<'a>(&'a self, files: Files<'a>) -> Result<(), Failure> {
+        files
+            .appends("--out", self.out.as_deref())
+            .writes("--predictions", self.predictions.as_deref(), &[b"index,image,"])
+            .writes("--per-class", self.per_class.as_deref(), &[b"class,images,"])
+            .writes("--overflow-report", self.overflow_report.as_deref(), &[b"index,site,"])
+            .check()
+    }
+}
+
 const EXAMPLES: &str = "Examples:
   polyact eval --model weights/resnet20-fashion.pt --relu-range 16
   polyact eval --model weights/vgg-fashion.pt --relu minimax:15,27,29 --relu-range 16 --out r.csv
@@ -80,6 +94,9 @@ blow up, as they would under encryption. ReLU6 is ReLU(x) - ReLU(x-6), and the r
 ReLU is B+6. docs/columns.md explains the columns of every CSV file.";
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let files = arguments.configuration.files(arguments.reading.files());
+    let files = files.reads("--model", &*arguments.model.model).reads("--dataset", &*arguments.dataset);
+    arguments.output.check(files)?;
     let (row, text) = compare(
         &arguments.model,
         &arguments.dataset,
@@ -106,8 +123,8 @@ pub(super) fn compare(
     output: &OutputOptions,
 ) -> Result<(Row, String), Failure> {
     let results = output.out.as_deref().map(Results::open).transpose()?;
-    let mut per_class = Table::create("--per-class", output.per_class.as_deref())?;
-    let mut overflow_report = Table::create("--overflow-report", output.overflow_report.as_deref())?;
+    let per_class = Table::create("--per-class", output.per_class.as_deref())?;
+    let overflow_report = Table::create("--overflow-report", output.overflow_report.as_deref())?;
     let predictions = Table::create("--predictions", output.predictions.as_deref())?;
     let configuration = configuration()?;
     let models = options.load()?;
@@ -134,11 +151,11 @@ pub(super) fn compare(
     tell_calibrated(std::slice::from_ref(&configuration), &evaluation)?;
     tell_chance(&evaluation);
     let tally = &evaluation.tallies[0];
-    if let Some(table) = &mut per_class {
+    if let Some(table) = per_class {
         watch.classes.resize(tally.score.classes(), ClassScore::default());
         table.classes(&watch.classes)?;
     }
-    if let Some(table) = &mut overflow_report {
+    if let Some(table) = overflow_report {
         table.overflows(&dataset, model.sites(), &substitution, tally)?;
     }
 
@@ -268,7 +285,7 @@ impl Watch<'_> {
     }
 
     fn end(&mut self) -> Result<(), Failure> {
-        self.predictions.as_mut().map_or(Ok(()), Table::finish)
+        self.predictions.take().map_or(Ok(()), Table::finish)
     }
 }
 
@@ -303,31 +320,28 @@ impl Observer for Watch<'_> {
 struct Table<'a> {
     flag: &'static str,
     path: &'a Path,
-    writer: csv::Writer<BufWriter<File>>,
+    writer: csv::Writer<WholeFile>,
 }
 
 impl<'a> Table<'a> {
-    /// If it is asked for; before the work, so that a bad path fails at once.
+    /// If it is asked for. A file that is there stays until [`Table::finish`].
     fn create(flag: &'static str, path: Option<&'a Path>) -> Result<Option<Table<'a>>, Failure> {
         let Some(path) = path else { return Ok(None) };
-        let file =
-            File::create(path).map_err(|source| Failure::File { flag, path: path.display().to_string(), source })?;
-        Ok(Some(Table { flag, path, writer: csv::Writer::from_writer(BufWriter::new(file)) }))
+        let file = WholeFile::create(path).map_err(|source| failure(flag, path, source))?;
+        Ok(Some(Table { flag, path, writer: csv::Writer::from_writer(file) }))
     }
 
     fn line<const N: usize>(&mut self, fields: [String; N]) -> Result<(), Failure> {
-        let (flag, path) = (self.flag, self.path.display().to_string());
-        self.writer.write_record(fields).map_err(|error| Failure::File { flag, path, source: error.into() })
+        self.writer.write_record(fields).map_err(|error| failure(self.flag, self.path, error.into()))
     }
 
-    fn finish(&mut self) -> Result<(), Failure> {
-        let (flag, path) = (self.flag, self.path.display().to_string());
-        // A file that was removed meanwhile takes all that is written, and nobody will see it.
-        let written = self.writer.flush().and_then(|()| std::fs::metadata(self.path)).map(drop);
-        written.map_err(|source| Failure::File { flag, path, source })
+    fn finish(self) -> Result<(), Failure> {
+        let (flag, path) = (self.flag, self.path);
+        let written = self.writer.into_inner().map_err(csv::IntoInnerError::into_error);
+        written.and_then(WholeFile::finish).map_err(|source| failure(flag, path, source))
     }
 
-    fn classes(&mut self, classes: &[ClassScore]) -> Result<(), Failure> {
+    fn classes(mut self, classes: &[ClassScore]) -> Result<(), Failure> {
         self.line(["class", "images", "top1_exact", "top1"].map(str::to_owned))?;
         for (class, counts) in classes.iter().enumerate() {
             let percent = |right: usize| match counts.images {
@@ -342,7 +356,7 @@ impl<'a> Table<'a> {
     }
 
     fn overflows(
-        &mut self,
+        mut self,
         dataset: &Dataset,
         sites: &[Site],
         substitution: &Substitution,

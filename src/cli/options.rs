@@ -6,6 +6,7 @@ use clap::Args;
 use tch::{Cuda, Device};
 
 use super::Failure;
+use super::output::Files;
 use crate::activation::Isa;
 use crate::dataset::{Coverage, Dataset, Layout, OpenOptions, Part, Sample, Sampling, Size};
 use crate::evaluation::DEFAULT_BATCH;
@@ -158,6 +159,11 @@ fn positive(text: &str) -> Result<usize, String> {
 }
 
 impl ReadingOptions {
+    /// The files that say which image is of which class.
+    pub fn files(&self) -> Files<'_> {
+        Files::default().reads("--labels", self.labels.as_deref()).reads("--classes", self.classes.as_deref())
+    }
+
     /// Open the dataset at `path`.
     ///
     /// # Errors

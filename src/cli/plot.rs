@@ -1,9 +1,9 @@
 //! `--plot FILE`: a figure, stored as the file's extension says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Failure;
-use super::output::{check_writable, write};
+use super::output::write;
 use crate::report::plot::{Figure, Format};
 
 /// A file that a figure will be written to.
@@ -13,6 +13,9 @@ pub(super) struct PlotFile {
     format: Format,
 }
 
+/// How figures begin.
+pub(super) const FIGURES: &[&[u8]] = &[b"<svg", b"<?xml", b"\x89PNG"];
+
 /// The value of `--plot`.
 pub(super) fn plot_file(text: &str) -> Result<PlotFile, String> {
     let path = PathBuf::from(text);
@@ -21,9 +24,9 @@ pub(super) fn plot_file(text: &str) -> Result<PlotFile, String> {
 }
 
 impl PlotFile {
-    /// Make sure that the file can be written, before there is anything to write; what it has stays.
-    pub(super) fn create(&self) -> Result<(), Failure> {
-        check_writable("--plot", &self.path)
+    /// Where it goes.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Write `figure`.

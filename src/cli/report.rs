@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::output::write;
-use super::plot::{PlotFile, plot_file};
+use super::output::{Files, write};
+use super::plot::{FIGURES, PlotFile, plot_file};
 use super::{Failure, print};
 use crate::report::{Comparison, Overflow, SavedResults, View, figure, html, latex, markdown, merge, read};
 
@@ -56,6 +56,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if !arguments.overflow.is_empty() && arguments.plot.is_none() && arguments.html.is_none() {
         return Err(Failure::Usage("--overflow: it is drawn by --plot and --html; give one of these".to_owned()));
     }
+    Files::default()
+        .reads_all("the command", arguments.results.iter().map(PathBuf::as_path))
+        .reads_all("--overflow", arguments.overflow.iter().map(PathBuf::as_path))
+        .writes("--merge", arguments.merge.as_deref(), &[b"model,dataset,"])
+        .writes("--plot", arguments.plot.as_ref().map(PlotFile::path), FIGURES)
+        .writes("--markdown", arguments.markdown.as_deref(), &[b"### "])
+        .writes("--latex", arguments.latex.as_deref(), &[b"% needs", b"\\begin{table}"])
+        .writes("--html", arguments.html.as_deref(), &[b"<!DOCTYPE html>"])
+        .check()?;
     let files: Vec<SavedResults> = arguments.results.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     for file in &files {
         let path = file.path.display();

@@ -80,6 +80,8 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         crop: Some(Side(Some(published.crop))),
         ..PreparationOptions::default()
     };
+    let files = arguments.reading.files().reads("--model", &*model.model).reads("--imagenet", &*arguments.imagenet);
+    arguments.output.check(files)?;
     let (row, text) = compare(
         &model,
         &arguments.imagenet,

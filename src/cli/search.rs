@@ -6,8 +6,8 @@ use clap::{ArgGroup, Args, ValueEnum};
 use serde::Serialize;
 
 use super::Failure;
-use super::output::{deliver, open};
-use super::plot::{PlotFile, plot_file};
+use super::output::{Files, deliver};
+use super::plot::{FIGURES, PlotFile, plot_file};
 use crate::activation::parse_epsilon;
 use crate::minimax::{
     Composite, DEFAULT_BITS, Epsilon, Found, MAX_SEARCHED_DEGREE, Objective, Purpose, Search, SearchError, paper_set,
@@ -120,8 +120,8 @@ struct Target {
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let out = arguments.out.as_deref();
-    open(out)?;
-    arguments.plot.as_ref().map_or(Ok(()), PlotFile::create)?;
+    let plot = arguments.plot.as_ref().map(PlotFile::path);
+    Files::default().writes("--out", out, &[]).writes("--plot", plot, FIGURES).check()?;
     let purpose = match (arguments.function, arguments.epsilon) {
         (Function::Sign, Some(epsilon)) => Purpose::Sign { epsilon },
         (Function::Relu | Function::Max, None) => Purpose::Relu,

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::configuration::{OnOverflow, plan, ranges};
+use super::configuration::{OnOverflow, file, plan, ranges};
 use super::eval::{name_of, progress_bar, replicas, tell_broken, tell_calibrated, tell_chance, warn};
 use super::options::DeviceOptions;
 use super::summary::{Setting, Summary};
 use super::sweep_grid::{GRID, GridOptions, read_grid};
 use super::{Failure, print};
+use crate::activation::Spec;
 use crate::dataset::{Dataset, Sample};
 use crate::digest;
 use crate::evaluation::{
@@ -67,6 +68,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     if let Some(path) = &arguments.config {
         arguments.grid = read_grid(path)?;
     }
+    check_files(&arguments)?;
     let sweep = Sweep::new(&arguments)?;
     if arguments.dry_run {
         return print(&sweep.estimate()?);
@@ -84,6 +86,24 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
         text += &format!("{before} rows of this sweep were in {} already\n", out.display());
     }
     print(&text)
+}
+
+/// See that rows and journal go to files that the sweep does not read.
+fn check_files(arguments: &Arguments) -> Result<(), Failure> {
+    let grid = &arguments.grid;
+    let files = grid
+        .reading
+        .files()
+        .reads("--config", arguments.config.as_deref())
+        .reads("--dataset", &*grid.dataset)
+        .reads_all("--model", grid.model.iter().map(PathBuf::as_path))
+        .reads_all("--plan", grid.plan.iter().map(PathBuf::as_path))
+        .reads_all("--relu", grid.relu.iter().filter_map(Spec::file))
+        .reads_all("--maxpool", grid.maxpool.iter().filter_map(Spec::file))
+        .reads_all("--relu-range", grid.relu_range.iter().filter_map(|range| file(range)))
+        .reads_all("--maxpool-range", grid.maxpool_range.iter().filter_map(|range| file(range)));
+    let journal = arguments.out.as_deref().map(journal_file);
+    files.appends("--out", arguments.out.as_deref()).appends("--out", journal.as_deref()).check()
 }
 
 /// A sweep, ready to run.

@@ -27,4 +27,4 @@ pub use reader::{ReadError, SavedResults, SavedRow, read};
 pub use results::{COLUMNS, Results, ResultsError, Row};
 pub use table::{Align, table};
 pub use tables::{latex, markdown};
-pub use whole::write_whole;
+pub use whole::{WholeFile, write_whole};
