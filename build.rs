@@ -15,15 +15,19 @@ mod libtorch {
     const VERSION: &str = "2.13.0";
 
     /// The C++ side of `src/model`.
-    const CPP: [&str; 11] = [
+    const CPP: [&str; 15] = [
+        "archive",
         "batch",
         "convolution",
         "forks",
         "layout",
         "libtorch",
+        "naming",
         "network",
         "operator",
+        "output",
         "polynomial",
+        "steady",
         "strides",
         "swap",
         "writes",

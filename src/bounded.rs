@@ -22,13 +22,23 @@ pub fn read(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// As [`read`], as text.
+/// As [`read`], as text without a byte-order mark.
 ///
 /// # Errors
 /// As [`read`], and bytes that are not UTF-8.
 #[cfg(feature = "libtorch")]
 pub fn read_text(path: &Path, most: u64) -> std::io::Result<String> {
-    String::from_utf8(read(path, most)?).map_err(|_| Error::other("it is not UTF-8 text"))
+    let bytes = read(path, most)?;
+    let text = text(&bytes).map_err(|_| Error::other("it is not UTF-8 text"))?;
+    Ok(text.to_owned())
+}
+
+/// `bytes` as text without the byte-order mark that spreadsheet programs and some editors put before it.
+///
+/// # Errors
+/// Bytes that are not UTF-8.
+pub fn text(bytes: &[u8]) -> Result<&str, std::str::Utf8Error> {
+    std::str::from_utf8(bytes).map(|text| text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// The error of a file of more than `most` bytes.

@@ -399,3 +399,34 @@ fn outputs_destroy_neither_inputs_nor_each_other() {
     fails(&["report", text(&results), "--merge", text(&results)], 2, "the command reads this file");
     assert!(kept() == before);
 }
+
+/// As Windows' editors and spreadsheet programs save them: a byte-order mark first, and lines that end in CR LF.
+#[test]
+fn files_with_a_byte_order_mark_are_read_everywhere() {
+    let graphs = Graphs::new();
+    let (model, dataset) = (graphs.path("Rows.script.pt"), graphs.dataset("marked"));
+    let path = |name: &str| graphs.path(&format!("marked-{name}"));
+    let marked = |name: &str, content: &str| {
+        fs::write(path(name), format!("\u{feff}{}", content.replace('\n', "\r\n"))).unwrap();
+        text(&path(name)).to_owned()
+    };
+    let ranges = format!("file:{}", marked("ranges.csv", "site,kind,range\nrelu,relu,30\n"));
+    let plan = marked("plan.toml", "[[sites]]\nsites = \"relu\"\nrange = 30\n");
+    let list = polyact_succeeds(&["design", "--degrees", "7,7", "--format", "list"]);
+    let list = format!("file:{}@7,7", marked("list.txt", &list));
+    let json = polyact_succeeds(&["design", "--degrees", "7,7", "--format", "json"]);
+    let json = format!("file:{}", marked("coefficients.json", &json));
+    let out = marked("results.csv", &format!("{}\n", ::polyact::report::COLUMNS.join(",")));
+    let common = ["--model", text(&model), "--dataset", text(&dataset), "--quiet", "--out", &out];
+    for more in [["--relu-range", &ranges], ["--plan", &plan]] {
+        for relu in ["paper:7", &list, &json] {
+            polyact_succeeds(&[&["eval", "--relu", relu], &more[..], &common].concat());
+        }
+    }
+    polyact_succeeds(&["report", &out]);
+    assert_eq!(rows(Path::new(&out)).len(), 6);
+    let toml = |path: &Path| format!("'{}'", text(path));
+    let grid = format!("model = [{}]\ndataset = {}\nrelu_range = [30]\n", toml(&model), toml(&dataset));
+    let grid = marked("sweep.toml", &grid);
+    polyact_succeeds(&["sweep", "--config", &grid, "--quiet", "--out", text(&path("sweep.csv"))]);
+}

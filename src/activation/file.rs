@@ -83,7 +83,7 @@ impl CoefficientFile {
         let path = || path.to_owned();
         // Eight stages of degree 127 at the highest precision are shorter.
         let bytes = bounded::read(&path(), bounded::TEXT).map_err(|source| FileError::Io { path: path(), source })?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| FileError::NoText { path: path() })?;
+        let text = bounded::text(&bytes).map_err(|_| FileError::NoText { path: path() })?;
         let content = parse(text).map_err(|source| FileError::Content { path: path(), source })?;
         Ok(CoefficientFile { path: path(), sha256: digest::of_text(&bytes), content })
     }

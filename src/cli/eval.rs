@@ -164,6 +164,7 @@ pub(super) fn compare(
         model_sha256: model.sha256(),
         sites: model.sites(),
         foreign: model.foreign(),
+        output: model.output(),
         dataset: &dataset,
         sampled: &sample.description,
         preparation: &preparation,

@@ -31,6 +31,10 @@ pub(super) struct DeviceOptions {
     /// Allow TF32 on CUDA: faster, and three digits less in every product
     #[arg(long)]
     pub tf32: bool,
+    /// Which output of a network with several are the logits: its place in a tuple, 1, or its key in a dictionary, scores
+    /// [default: the only one of shape images x classes]
+    #[arg(long, value_name = "N|KEY", default_value = "", hide_default_value = true)]
+    pub output: String,
     /// Threads for the network, and as many for decoding [default: as many as the machine has cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=4096))]
     pub threads: Option<i32>,
@@ -90,7 +94,7 @@ impl DeviceOptions {
     /// # Errors
     /// What [`Model::load`] reports.
     pub fn load(&self, path: &Path) -> Result<Vec<Model>, Failure> {
-        self.device.iter().map(|&device| Ok(Model::load(path, device)?)).collect()
+        self.device.iter().map(|&device| Ok(Model::load(path, device)?.with_output(&self.output))).collect()
     }
 
     /// The devices as result rows name them, `cuda:0+cuda:1`.

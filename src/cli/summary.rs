@@ -16,6 +16,8 @@ pub(super) struct Setting<'a> {
     pub sites: &'a [Site],
     /// Nodes that are neither sites nor polynomial.
     pub foreign: &'a [Foreign],
+    /// Which of the network's outputs were taken for the logits, if there are several.
+    pub output: Option<&'a str>,
     pub dataset: &'a Dataset,
     /// How the images were chosen.
     pub sampled: &'a str,
@@ -91,6 +93,7 @@ impl Summary<'_> {
             interpolation: transform.resize.map(|_| interpolation(transform).to_owned()),
             mean: listed(mean),
             std: listed(std),
+            output: setting.output.map(str::to_owned),
             batch_seconds: tally.timing.median(),
             batch_seconds_spread: tally.timing.spread(),
             batch_seconds_exact: evaluation.exact.median(),

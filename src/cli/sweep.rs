@@ -150,7 +150,8 @@ impl<'a> Sweep<'a> {
         }
         let labels: Vec<u8> = dataset.labels().iter().flat_map(|label| label.to_le_bytes()).collect();
         decisive.push(format!("{} {} {sample:?}", dataset.name(), digest::of_text(&labels)));
-        decisive.push(format!("{} {} {:?}", grid.reading.batch, arguments.device.tf32, grid.preparation));
+        let DeviceOptions { tf32, output, .. } = &arguments.device;
+        decisive.push(format!("{} {tf32} {output} {:?}", grid.reading.batch, grid.preparation));
         Ok(Sweep { arguments, configurations, dataset, sample, name: sweep_name(&decisive) })
     }
 
@@ -269,6 +270,7 @@ impl<'a> Sweep<'a> {
             model_sha256: first.sha256(),
             sites: first.sites(),
             foreign: first.foreign(),
+            output: first.output(),
             dataset: &self.dataset,
             sampled: &self.sample.description,
             preparation: &preparation,

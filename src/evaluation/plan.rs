@@ -87,7 +87,7 @@ impl Plan {
         let read = bounded::read(path, bounded::TEXT);
         let bytes = read.map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
         let content = |reason: String| PlanError::Content { path: path.to_owned(), reason };
-        let text = std::str::from_utf8(&bytes).map_err(|_| content("it is not UTF-8 text".to_owned()))?;
+        let text = bounded::text(&bytes).map_err(|_| content("it is not UTF-8 text".to_owned()))?;
         let rules = parse(text).map_err(content)?;
         Ok(Plan { path: path.to_owned(), sha256: digest::of_text(&bytes), rules })
     }

@@ -120,7 +120,9 @@ impl RangesFile {
 
     fn parse(path: &Path, bytes: &[u8]) -> Result<RangesFile, RangesError> {
         let content = |line: u64, reason: String| RangesError::Content { path: path.to_owned(), line, reason };
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_reader(bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes));
         let mut of_site = HashMap::new();
         let headers = reader.headers().cloned().map_err(|error| content(1, error.to_string()))?;
         if let Some(missing) = ["site", "range"].iter().find(|name| !headers.iter().any(|column| column == **name)) {

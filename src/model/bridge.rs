@@ -2,7 +2,7 @@
 //!
 //! C++ exceptions come back as `Result`, and an error of ours travels through the interpreter as an exception.
 
-use super::operator::apply;
+use super::operator::{apply, is_pool};
 use super::site::Sites;
 
 #[cxx::bridge(namespace = "polyact")]
@@ -55,11 +55,20 @@ mod ffi {
         fn sites(self: &Network) -> Vec<RawSite>;
         fn foreign(self: &Network) -> Vec<RawForeign>;
         /// The first tensor of the output for `input`, sites computed as `sites` says.
-        fn forward(self: &Network, input: &Tensor, sites: &Sites) -> Result<UniquePtr<Tensor>>;
+        fn forward(
+            self: &Network,
+            input: &Tensor,
+            sites: &Sites,
+            output: &str,
+            taken: &mut String,
+        ) -> Result<UniquePtr<Tensor>>;
     }
 
     extern "Rust" {
         type Sites;
+
+        /// Whether site `index` is a max-pool.
+        fn is_pool(sites: &Sites, index: usize) -> bool;
 
         /// What site `index` makes of `x` in a pass over this many images; into `x` itself if `in_place`.
         fn apply(

@@ -73,6 +73,8 @@ std::unique_ptr<Convolution> Convolution::of(const Node& node) {
 // oneDNN does not check what it is given.
 bool Convolution::takes(const at::Tensor& x) const {
   if (x.dim() != 4 || x.size(1) != shape_[1] * groups_ || x.scalar_type() != at::kFloat || x.numel() == 0) return false;
+  // Of one channel to one column with strides that differ, oneDNN's result is wrong.
+  if (x.size(1) == 1 && stride_[0] != stride_[1]) return false;
   return x.size(2) + 2 * padding_[0] >= reach(0) && x.size(3) + 2 * padding_[1] >= reach(1);
 }
 

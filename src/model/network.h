@@ -23,7 +23,9 @@ class Network {
   rust::Str extra() const;
   rust::Vec<RawSite> sites() const;
   rust::Vec<RawForeign> foreign() const;
-  std::unique_ptr<at::Tensor> forward(const at::Tensor& input, const Sites& sites) const;
+  // The logits of a pass: the output of this name, or the only one that can be; `taken` receives its name, empty where the
+  // network returns one tensor.
+  std::unique_ptr<at::Tensor> forward(const at::Tensor& input, const Sites& sites, rust::Str output, rust::String& taken) const;
 
  private:
   torch::jit::Module module_;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use cxx::UniquePtr;
 use serde::Deserialize;
@@ -137,13 +138,18 @@ pub struct Model {
     preprocess: Preprocess,
     sha256: String,
     device: Device,
+    /// The name of the output that is the logits; empty for the only one that can be.
+    output: String,
+    /// The name of the output that was taken; empty where the network returns one tensor.
+    taken: OnceLock<String>,
 }
 
 impl Model {
     /// Load the archive at `path` onto `device`.
     ///
     /// # Errors
-    /// [`ModelError`], in one line: no such file, not TorchScript, damaged, more than one input.
+    /// [`ModelError`], in one line: no such file, not TorchScript, damaged, more than one input without a default, results that
+    /// depend on more than weights and images (training mode, random numbers, a state of its own).
     pub fn load(path: &Path, device: Device) -> Result<Model, ModelError> {
         let shown = path.display().to_string();
         let text = path
@@ -171,7 +177,8 @@ impl Model {
         });
         let foreign = foreign.collect();
         let sites = named(network.sites());
-        Ok(Model { network, sites, foreign, preprocess, sha256, device })
+        let (output, taken) = (String::new(), OnceLock::new());
+        Ok(Model { network, sites, foreign, preprocess, sha256, device, output, taken })
     }
 
     /// All sites in execution order.
@@ -233,15 +240,27 @@ impl Model {
         Ok(sites)
     }
 
+    /// The same model, whose logits are the output of this name: `1` in a tuple, `scores` in a dictionary, `1.0` deeper.
+    pub fn with_output(self, output: &str) -> Model {
+        Model { output: output.to_owned(), ..self }
+    }
+
+    /// The name of the output that a pass took for the logits; none before the first, and where there is only one.
+    pub fn output(&self) -> Option<&str> {
+        self.taken.get().map(String::as_str).filter(|name| !name.is_empty())
+    }
+
     /// Logits [N, classes] of `images` [N, C, H, W], on the model's device.
     ///
     /// # Errors
     /// [`ModelError::Forward`] with libtorch's reason, [`ModelError::Logits`] if the output is no batch of logits.
     pub fn forward(&self, images: &Tensor, sites: &Sites) -> Result<Tensor, ModelError> {
-        // SAFETY: a C_tensor is an at::Tensor; it is borrowed for the call.
-        let input = unsafe { &*images.as_ptr().cast::<libtorch::Tensor>() };
+        let input = image(images);
         let failed = |reason| ModelError::Forward { shape: images.size(), reason };
-        let output = self.network.forward(input, sites).map_err(|error| failed(error.what().to_owned()))?;
+        let mut taken = String::new();
+        let output = self.network.forward(input, sites, &self.output, &mut taken);
+        let output = output.map_err(|error| failed(self.explained(error.what(), images)))?;
+        self.taken.get_or_init(|| taken);
         sites.collect().map_err(|error| failed(error.to_string()))?;
         // SAFETY: ownership goes with the pointer.
         let logits = unsafe { Tensor::from_ptr(output.into_raw().cast()) };
@@ -251,6 +270,28 @@ impl Model {
             _ => Err(ModelError::Logits { shape: logits.size(), images: count }),
         }
     }
+
+    /// What libtorch says of a pass over `images` that failed, and what to do where that is known.
+    fn explained(&self, reason: &str, images: &Tensor) -> String {
+        if ["bad_alloc", "allocate memory", "out of memory"].iter().any(|part| reason.contains(part)) {
+            return format!("{reason}; there is too little memory for so many images at once, take a smaller --batch");
+        }
+        let alone =
+            || self.network.forward(image(&images.narrow(0, 0, 1)), &self.exact(), &self.output, &mut String::new());
+        if images.size().first().is_some_and(|&count| count > 1) && alone().is_ok() {
+            return format!(
+                "{reason}; with one image it runs: it was traced with a batch of one, so take --batch 1, or export it with sizes \
+                 that follow the input, as x.flatten(1) does"
+            );
+        }
+        reason.to_owned()
+    }
+}
+
+/// As the bridge takes it.
+fn image(images: &Tensor) -> &libtorch::Tensor {
+    // SAFETY: a C_tensor is an at::Tensor; it is borrowed as long as the tensor.
+    unsafe { &*images.as_ptr().cast::<libtorch::Tensor>() }
 }
 
 fn approximate(site: &Site, activation: &Activation, range: f64, clip: bool) -> Result<Computation, ModelError> {

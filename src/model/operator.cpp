@@ -3,6 +3,7 @@
 #include <torch/csrc/jit/runtime/custom_operator.h>
 
 #include "polyact/src/model/bridge.rs.h"
+#include "polyact/src/model/strides.h"
 
 namespace polyact {
 
@@ -12,9 +13,13 @@ void site(torch::jit::Stack& stack, bool in_place) {
   const auto index = torch::jit::pop(stack).toInt();
   const auto holder = c10::static_intrusive_pointer_cast<SitesHolder>(torch::jit::pop(stack).toCapsule());
   auto x = torch::jit::pop(stack).toTensor();
+  const auto at = static_cast<size_t>(index);
+  // PyTorch's result for a contiguous tensor lies in default strides, whatever those of axes of one element were.
+  const bool plain = !in_place && x.is_contiguous() && !is_pool(holder->sites, at);
   in_place = in_place || is_given_away(x);
   auto given = std::make_unique<at::Tensor>(std::move(x));
-  torch::jit::push(stack, *apply(holder->sites, static_cast<size_t>(index), std::move(given), in_place, holder->images));
+  auto y = apply(holder->sites, at, std::move(given), in_place, holder->images);
+  torch::jit::push(stack, plain ? in_default_strides(*y) : std::move(*y));
 }
 
 // The interpreter runs these; they never meet the dispatcher, so they need no kernel per device.

@@ -14,6 +14,11 @@ use crate::activation::{Element, MaxPool, Plane, Relu, Window, exact};
 /// Values that one thread takes at least: below, waking a thread costs more than it saves.
 const GRAIN: usize = 8192;
 
+/// Called by the interpreter through the bridge: whether site `index` is a max-pool.
+pub(super) fn is_pool(sites: &Sites, index: usize) -> bool {
+    sites.entry(index).kind.is_pool()
+}
+
 /// Called by the interpreter through the bridge: what site `index` makes of `x` in a pass over this many images.
 pub(super) fn apply(
     sites: &Sites,

@@ -9,6 +9,7 @@
 
 #include "polyact/src/model/batch.h"
 #include "polyact/src/model/bridge.rs.h"
+#include "polyact/src/model/naming.h"
 #include "polyact/src/model/polynomial.h"
 #include "polyact/src/model/writes.h"
 
@@ -145,27 +146,6 @@ class NonNegative {
   std::unordered_set<const Value*> values_;
 };
 
-// `layer1.0.relu`: the path of modules down to the node; where a function and no module was called, its name is added.
-std::string site_name(const Node& node) {
-  std::string path, last_class;
-  if (auto stack = node.callstack()) {
-    for (const auto& entry : (*stack)->vec()) {
-      const auto& instance = std::get<2>(entry);
-      if (!instance || !instance->class_type()) continue;
-      const auto name = instance->instance_name();
-      if (name.empty() || name == "self" || name == "SELF") continue;
-      path += (path.empty() ? "" : ".") + name;
-      last_class = instance->class_type()->name()->qualifiedName();
-    }
-  }
-  const bool is_module = last_class.find("torch.nn.modules.activation.") != std::string::npos ||
-                         last_class.find("torch.nn.modules.pooling.") != std::string::npos;
-  if (is_module) return path;
-  std::string function = node.kind().toUnqualString();
-  if (function.size() > 1 && function.back() == '_') function.pop_back();
-  return path.empty() ? function : path + "." + function;
-}
-
 // Whether the value reaches the graph's output through nothing but tuples.
 bool reaches_output(const Value* value) {
   for (const auto& use : value->uses()) {
@@ -200,13 +180,13 @@ std::vector<RawSite> swap_sites(const std::shared_ptr<Graph>& graph, std::vector
   walk(*graph->block(), [&](Node& node) {
     auto site = recognise(node);
     if (site && encrypted.has(node.inputs()[0])) {
-      site->name = site_name(node);
+      site->name = node_name(node);
       site->non_negative = site->kind == Kind::MaxPool && non_negative.has(node.inputs()[0]);
       site->image_axis = places.axis(node.inputs()[0]);
       found.emplace_back(&node, std::move(*site));
     } else if (is_foreign(node, encrypted)) {
       bool last = std::any_of(node.outputs().begin(), node.outputs().end(), reaches_output);
-      foreign.push_back({node.kind().toQualString(), site_name(node), last});
+      foreign.push_back({node.kind().toQualString(), node_name(node), last});
     }
   });
   // Scripted GoogLeNet and Inception remark at every call that they return a tuple.

@@ -108,7 +108,7 @@ impl Comparison {
         }
         let model = Model {
             label: String::new(),
-            name: text("model"),
+            name: joined([text("model"), labelled("output ", &text("output"))]),
             sha256: text("model_sha256"),
             device: text("device"),
             dtype: text("dtype"),

@@ -89,12 +89,10 @@ fn read_form(path: &Path, form: &Form) -> Result<SavedResults, ReadError> {
 
 fn parse(path: &Path, bytes: &[u8], form: &Form) -> Result<SavedResults, ReadError> {
     let owned = || path.to_owned();
-    let text = std::str::from_utf8(bytes).map_err(|error| {
+    let text = bounded::text(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
         ReadError::Encoding { path: owned(), line: line_after(before) }
     })?;
-    // Spreadsheet programs put a byte order mark before the header.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim().is_empty() {
         return Err(ReadError::Empty { path: owned(), form: form.name });
     }

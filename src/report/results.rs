@@ -12,7 +12,7 @@ use super::reader::{self, ReadError};
 use crate::bounded;
 
 /// The columns, in order.
-pub const COLUMNS: [&str; 49] = [
+pub const COLUMNS: [&str; 50] = [
     "model",
     "dataset",
     "images",
@@ -62,6 +62,7 @@ pub const COLUMNS: [&str; 49] = [
     "interpolation",
     "mean",
     "std",
+    "output",
 ];
 
 /// One run. Percent have three decimals; `None` is an empty field, where a column does not apply.
@@ -156,6 +157,8 @@ pub struct Row {
     /// What was subtracted from each channel, and by what the rest was divided; with commas.
     pub mean: String,
     pub std: String,
+    /// Which output of a network with several are the logits.
+    pub output: Option<String>,
 }
 
 /// The columns that are numbers with a fixed number of digits.
@@ -295,7 +298,7 @@ impl Results {
             self.write(&mut file, &line(COLUMNS)?)?;
             return Ok(file);
         }
-        let header = content.lines().next().unwrap_or_default();
+        let header = content.strip_prefix('\u{feff}').unwrap_or(&content).lines().next().unwrap_or_default();
         let columns: Vec<&str> = header.split(',').collect();
         if let Some(at) = (0..COLUMNS.len().max(columns.len())).find(|&i| columns.get(i) != COLUMNS.get(i)) {
             let name = |list: &[&str]| list.get(at).map_or("nothing".to_owned(), |name| format!("`{name}`"));
@@ -398,6 +401,7 @@ mod tests {
             sweep: some(),
             not_polynomial_ops: some(),
             interpolation: some(),
+            output: some(),
             ..Row::default()
         };
         let json = row.json().unwrap();
@@ -426,6 +430,7 @@ mod tests {
             "interpolation",
             "mean",
             "std",
+            "output",
         ];
         assert_eq!(texts, expected);
         assert_eq!((&json["top1"], &json["top1_diff"]), (&93.2.into(), &0.0.into()));
