@@ -70,7 +70,7 @@ fn a_run_that_is_stopped_leaves_the_rows_that_were_there() {
     let path = |name: &str| folder.path().join(name);
     let before = with_a_row(&path("results.csv"));
     let (vgg, results, predictions) = (weights("vgg-fashion.pt"), path("results.csv"), path("predictions.csv"));
-    let journal = path("results.csv.journal");
+    let (journal, images) = (path("results.csv.journal"), path("ranges.csv.images"));
     let (fifo, ranges, tables) = (path("fifo.csv"), path("ranges.csv"), path("tables.md"));
     let old = [(&ranges, "site,kind,range,index\n"), (&tables, "### old\n")];
     old.iter().for_each(|(path, content)| fs::write(path, content).unwrap());
@@ -79,6 +79,7 @@ fn a_run_that_is_stopped_leaves_the_rows_that_were_there() {
         // The first batch is done.
         "sweep" => fs::metadata(&journal).is_ok_and(|journal| journal.len() > 200),
         "eval" => predictions.exists(),
+        "calibrate" => images.exists(),
         _ => true,
     };
     for (name, arguments) in [

@@ -184,12 +184,14 @@ fn a_dry_run_shows_the_grid_and_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sweep.toml");
     let vgg = weights("vgg-fashion.pt");
-    let content =
-        format!("model = ['{}']\nrelu = ['paper:7', 'paper:9']\nrelu_range = [9, 16, 32]\nlimit = 64\n", text(&vgg));
+    let content = format!(
+        "model = ['{}']\nrelu = ['paper:7', 'paper:9']\nrelu_range = [9, 16, 32]\nlimit = 64\nbatch = 20\n",
+        text(&vgg)
+    );
     std::fs::write(&file, content).unwrap();
     let shown = polyact_succeeds(&["sweep", "--config", text(&file), "--dry-run", "--shard", "2/2"]);
     assert!(shown.contains("3 of 6 rows on 64 images"), "{shown}");
-    let several = ["--dry-run", "--batch", "20", "--device", "cpu,cpu"];
+    let several = ["--dry-run", "--device", "cpu,cpu"];
     let shown = polyact_succeeds(&[&["sweep", "--config", text(&file)], &several[..]].concat());
     assert!(shown.contains("6 of 6 rows on 64 images"), "{shown}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
