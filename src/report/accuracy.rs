@@ -1,5 +1,7 @@
 //! The figures of a comparison: accuracy against cost and range, agreement.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::comparison::{Comparison, labels, short};
 use super::plot::{Axis, Curve, Figure, Join, Label, Marker, Panel, Scale, Style};
 
@@ -58,19 +60,50 @@ pub fn figure(comparison: &Comparison, views: &[View]) -> Figure {
     let series = series(comparison);
     let mut panels = Vec::new();
     for view in views {
-        match view {
-            View::Depth => panels.extend(cost_panel("Top-1 by depth", LEVELS, Gain::Top1, &series, |run| run.depth)),
+        let of_networks = |panel: &dyn Fn(&[Series]) -> Option<Panel>| {
+            alike(parts(&series, "networks").filter_map(|(part, which)| Some(titled(panel(part)?, &which))).collect())
+        };
+        panels.extend(match view {
+            View::Depth => of_networks(&|part| cost_panel("Top-1 by depth", LEVELS, Gain::Top1, part, |run| run.depth)),
             View::Mults => {
-                panels.extend(cost_panel("Top-1 by multiplications", MULTS, Gain::Top1, &series, |run| run.mults));
+                of_networks(&|part| cost_panel("Top-1 by multiplications", MULTS, Gain::Top1, part, |run| run.mults))
             }
             View::Agreement => {
-                panels.extend(cost_panel("Agreement by depth", LEVELS, Gain::Agreement, &series, |run| run.depth));
+                of_networks(&|part| cost_panel("Agreement by depth", LEVELS, Gain::Agreement, part, |run| run.depth))
             }
-            View::Lost => panels.extend(lost_panel(&series)),
-            View::Range => panels.extend(series.iter().filter_map(range_panel)),
-        }
+            View::Lost => of_networks(&lost_panel),
+            View::Range => series.iter().flat_map(range_panels).collect(),
+        });
     }
     Figure::of("Accuracy of networks with polynomial activations", &panels)
+}
+
+/// `items` in parts that a panel can tell apart and that differ by one item at most, each with words for which of them it has;
+/// the words are empty if one panel has all.
+fn parts<'a, T>(items: &'a [T], what: &str) -> impl Iterator<Item = (&'a [T], String)> {
+    let (count, parts) = (items.len(), items.len().div_ceil(Style::DISTINCT));
+    let what = what.to_owned();
+    (0..parts).map(move |i| {
+        let (begin, end) = (i * count / parts, (i + 1) * count / parts);
+        let which = if parts > 1 { format!(", {what} {} to {end} of {count}", begin + 1) } else { String::new() };
+        (&items[begin..end], which)
+    })
+}
+
+fn titled(panel: Panel, which: &str) -> Panel {
+    Panel { title: panel.title.followed_by(which), ..panel }
+}
+
+/// Panels of one view with the same axes, so that they can be compared.
+fn alike(mut panels: Vec<Panel>) -> Vec<Panel> {
+    let curves = || panels.iter().flat_map(|panel| &panel.curves);
+    let x: Vec<f64> = curves().flat_map(|curve| curve.points.iter().map(|point| point.0)).collect();
+    let above = curves().filter(|curve| !curve.at_foot);
+    let y: Vec<f64> = above.flat_map(|curve| curve.points.iter().map(|point| point.1)).collect();
+    for panel in &mut panels {
+        (panel.x.covers, panel.y.covers) = (x.clone(), y.clone());
+    }
+    panels
 }
 
 fn series(comparison: &Comparison) -> Vec<Series> {
@@ -157,30 +190,28 @@ fn cost_panel(title: &str, x: &str, gain: Gain, series: &[Series], cost: fn(&Poi
     (!behind.is_empty()).then(|| Panel { title: title.into(), x, y, curves: behind })
 }
 
-/// How far top-1 is below the exact one, by depth. A logarithm has no place for runs that lost nothing: they are marked
-/// at the foot of the axis.
+/// How far top-1 is below the exact one, by depth. A logarithm has no place for runs that lost nothing: they stand in a strip
+/// at the foot of the axes, above each other where they have the same depth, so that none hides another.
 fn lost_panel(series: &[Series]) -> Option<Panel> {
     let lost = |series: &Series| -> Vec<(f64, f64)> {
         let points = series.points.iter().map(|run| (run.depth, series.exact - run.top1));
         points.filter(|point| point.0.is_finite() && point.1.is_finite()).collect()
     };
-    let least = series.iter().flat_map(lost).map(|point| point.1).filter(|&lost| lost > 0.0).fold(100.0, f64::min);
     let (mut curves, mut foot) = (Vec::new(), Vec::new());
+    let mut rows: BTreeMap<u64, usize> = BTreeMap::new();
     for (i, series) in series.iter().enumerate() {
         let (below, kept): (Vec<_>, Vec<_>) = lost(series).into_iter().partition(|point| point.1 > 0.0);
-        if !below.is_empty() || !kept.is_empty() {
-            curves.push(Curve::marks(Style::of(i), Marker::of(i), below).named(&series.label));
+        if below.is_empty() && kept.is_empty() {
+            continue;
         }
-        // A line of its own for each model, so that none hides another.
-        let place = least * 0.6f64.powi(i as i32 + 1);
-        let kept = kept.into_iter().map(|point| (point.0, place)).collect();
-        foot.push(Curve::marks(Style::of(i), Marker::of(i).hollow(), kept));
+        curves.push(Curve::marks(Style::of(i), Marker::of(i), below).named(&series.label));
+        let depths: BTreeSet<u64> = kept.iter().map(|point| point.0.to_bits()).collect();
+        let points = kept.iter().map(|point| (point.0, rows.get(&point.0.to_bits()).copied().unwrap_or(0) as f64));
+        foot.push(Curve { at_foot: true, ..Curve::marks(Style::of(i), Marker::of(i), points.collect()) });
+        depths.into_iter().for_each(|depth| *rows.entry(depth).or_default() += 1);
     }
-    if foot.iter().any(|curve| !curve.points.is_empty()) {
-        let example = Curve::marks(Style::reference(0), Marker::of(0).hollow(), Vec::new());
-        foot.push(example.named("hollow: nothing lost"));
-    }
-    let (x, y) = (axis(LEVELS, Scale::Whole), axis(LOST, Scale::Log));
+    let (x, mut y) = (axis(LEVELS, Scale::Whole), axis(LOST, Scale::Log));
+    y.foot = (!rows.is_empty()).then(|| Label::plain("none"));
     (!curves.is_empty()).then(|| {
         curves.extend(foot);
         Panel { title: "Top-1 lost by depth".into(), x, y, curves }
@@ -201,7 +232,7 @@ fn pareto(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 }
 
 /// Top-1 of a model against the range, a line for each activation that was run with several.
-fn range_panel(series: &Series) -> Option<Panel> {
+fn range_panels(series: &Series) -> Vec<Panel> {
     let mut activations: Vec<&str> = Vec::new();
     for point in &series.points {
         if !activations.contains(&point.activation.as_str()) {
@@ -214,24 +245,23 @@ fn range_panel(series: &Series) -> Option<Panel> {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         (points.len() > 1).then_some((activation, points))
     });
-    let mut curves: Vec<Curve> = lines
-        .enumerate()
-        .map(|(i, (name, points))| {
-            Curve { marker: Some(Marker::of(i)), ..Curve::line(Style::of(i), points) }.named(name)
-        })
-        .collect();
-    let all: Vec<(f64, f64)> = curves.iter().flat_map(|curve| curve.points.iter().copied()).collect();
+    let lines: Vec<(&str, Vec<(f64, f64)>)> = lines.collect();
+    let all: Vec<(f64, f64)> = lines.iter().flat_map(|line| line.1.iter().copied()).collect();
     let (least, largest) = all.iter().fold((f64::INFINITY, 0f64), |(l, h), point| (l.min(point.0), h.max(point.0)));
     let scale = if least > 0.0 && largest / least > WIDE { Scale::Log } else { Scale::Linear };
-    (!curves.is_empty()).then(|| {
-        curves.insert(0, exact_line(Style::reference(1).color, series.exact, &all).named("exact"));
+    let panels = parts(&lines, "activations").map(|(part, which)| {
+        let mut curves = vec![exact_line(Style::reference(1).color, series.exact, &all).named("exact")];
+        curves.extend(part.iter().enumerate().map(|(i, (name, points))| {
+            Curve { marker: Some(Marker::of(i)), ..Curve::line(Style::of(i), points.clone()) }.named(*name)
+        }));
         Panel {
-            title: format!("Top-1 by range: {}", series.label).into(),
+            title: format!("Top-1 by range: {}{which}", series.label).into(),
             x: axis(Label::marked("range $B$"), scale),
             y: axis(TOP1, Scale::Linear),
             curves,
         }
-    })
+    });
+    alike(panels.collect())
 }
 
 #[cfg(test)]
@@ -270,6 +300,53 @@ mod tests {
         let two_ranges = compared(&rows);
         assert_eq!(marks(&figure(&two_ranges, &[View::Range])), 2);
         assert_eq!(marks(&figure(&two_ranges, &[View::Depth, View::Range])), 7 + 2);
+    }
+
+    /// Twenty networks that lose something at depth 4 and nothing at 15.
+    fn many() -> Comparison {
+        let rows: Vec<Row> = (0..20)
+            .flat_map(|i| {
+                let lost = |depth: u32, top1| {
+                    samples::run(&format!("net{i:02}"), &format!("paper:{depth}"), (depth, 9), top1, 93.0)
+                };
+                [lost(4, 60.0 + f64::from(i)), lost(14, 93.0)]
+            })
+            .collect();
+        compared(&rows)
+    }
+
+    /// No two networks of a panel look alike, and panels of a view have the same axes.
+    #[test]
+    fn networks_that_one_panel_cannot_tell_apart_get_several() {
+        for view in [View::Depth, View::Mults, View::Agreement, View::Lost] {
+            let drawn = figure(&many(), &[view]);
+            let panels: Vec<&Panel> = drawn.rows.iter().flatten().collect();
+            assert_eq!((panels.len(), marks(&drawn)), (3, 40), "{view:?}");
+            for panel in &panels {
+                assert!(panel.curves.iter().filter(|curve| curve.name.is_some()).count() <= Style::DISTINCT + 2);
+                assert_eq!((&panel.x.covers, &panel.y.covers), (&panels[0].x.covers, &panels[0].y.covers));
+            }
+            assert!(panels[1].title.text().ends_with(", networks 7 to 13 of 20"), "{}", panels[1].title.text());
+        }
+    }
+
+    /// Runs that lost nothing have no place on a logarithm: they stand below all that lost something, each in its own.
+    #[test]
+    fn what_lost_nothing_stands_at_the_foot() {
+        let drawn = figure(&many(), &[View::Lost]);
+        for panel in drawn.rows.iter().flatten() {
+            let (foot, above): (Vec<&Curve>, Vec<&Curve>) = panel.curves.iter().partition(|curve| curve.at_foot);
+            let rows: Vec<f64> = foot.iter().flat_map(|curve| curve.points.iter().map(|point| point.1)).collect();
+            let expected: Vec<f64> = (0..rows.len()).map(|row| row as f64).collect();
+            assert_eq!(rows, expected);
+            assert!(above.iter().flat_map(|curve| &curve.points).all(|point| point.1 > 1.0));
+        }
+        let svg = drawn.svg();
+        assert_eq!(svg.matches("aria-label=\"none\"").count(), 3);
+        let lossless = compared(&[samples::run("net", "paper:14", (15, 30), 93.0, 93.0)]);
+        let svg = figure(&lossless, &[View::Lost]).svg();
+        assert!(svg.contains("aria-label=\"none\"") && svg.contains("aria-label=\"15\""), "{svg}");
+        assert!(["1", "10", "100"].iter().all(|tick| !svg.contains(&format!("aria-label=\"{tick}\""))), "{svg}");
     }
 
     proptest! {

@@ -21,9 +21,12 @@ const COLORS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000"
 /// Of viridis (van der Walt and Smith, 2015), whose lightness is monotone, also to colour-blind eyes and in grey; its light
 /// end cannot be seen on white.
 const GRADES: [&str; 8] = ["#44bf70", "#22a884", "#21918c", "#2a788e", "#355f8d", "#414487", "#482475", "#440154"];
-const DASHES: [&str; 5] = ["", "5 1.6", "1.6 1.6", "5 1.6 1.2 1.6", "9 2"];
+const DASHES: [&str; 7] = ["", "5 1.6", "1.6 1.6", "5 1.6 1.2 1.6", "9 2", "1.2 3", "5 1.6 1.2 1.6 1.2 1.6"];
 
 impl Style {
+    /// How many curves are told apart by each of colour, dashes and marker.
+    pub const DISTINCT: usize = 7;
+
     /// The style of the curve with this number.
     pub fn of(index: usize) -> Style {
         Style { color: COLORS[index % COLORS.len()], dashes: DASHES[index % DASHES.len()], width: 1.1 }
@@ -94,12 +97,15 @@ pub struct Curve {
     pub marker: Option<Marker>,
     /// What stands left of the first point, for curves that are too many for a legend.
     pub label: Option<Label>,
+    /// Whether the points stand in the strip at the foot of the axes, where y counts rows from 0: for what the scale has no
+    /// place for.
+    pub at_foot: bool,
 }
 
 impl Curve {
     /// A line without markers.
     pub fn line(style: Style, points: Vec<(f64, f64)>) -> Curve {
-        Curve { name: None, points, style, join: Join::Straight, marker: None, label: None }
+        Curve { name: None, points, style, join: Join::Straight, marker: None, label: None, at_foot: false }
     }
 
     /// Markers without a line.
@@ -123,12 +129,16 @@ pub struct Axis {
     pub margin: f64,
     /// What stands at values of the x axis instead of numbers, if there is room for all of it.
     pub names: Vec<(f64, Label)>,
+    /// Values that the axis covers whether or not a curve has them, so that panels can have the same axes.
+    pub covers: Vec<f64>,
+    /// What the strip at the foot means, where curves stand there.
+    pub foot: Option<Label>,
 }
 
 impl Axis {
     /// An axis with numbers.
     pub fn new(label: impl Into<Label>, scale: Scale, margin: f64) -> Axis {
-        Axis { label: label.into(), scale, margin, names: Vec::new() }
+        Axis { label: label.into(), scale, margin, names: Vec::new(), covers: Vec::new(), foot: None }
     }
 }
 
@@ -156,6 +166,8 @@ const NAME_LENGTH: f64 = 72.0;
 /// The height of a digit, and how far a marker reaches, as parts of the size of text.
 const DIGIT: f64 = 0.72;
 const REACH: f64 = 0.4;
+/// The height of a row in the strip at the foot.
+const ROW: f64 = 5.6;
 /// Half the width of a bar on its axis.
 const HALF_BAR: f64 = 0.35;
 const INK: &str = "#222222";
@@ -189,22 +201,39 @@ impl Extent {
 impl Panel {
     fn extents(&self) -> (Extent, Extent) {
         let points = || self.curves.iter().flat_map(Curve::drawn);
+        let above = self.curves.iter().filter(|curve| !curve.at_foot).flat_map(Curve::drawn);
         let base = self.curves.iter().filter(|curve| curve.join == Join::Bars).map(|_| 0.0);
         // A name, and a bar above it, takes its share of the axis.
         let names = self.x.names.iter().flat_map(|name| [name.0 - 0.5, name.0 + 0.5]);
         (
-            Extent::of(&self.x, points().map(|p| p.0).chain(names)),
-            Extent::of(&self.y, points().map(|p| p.1).chain(base)),
+            Extent::of(&self.x, points().map(|p| p.0).chain(names).chain(self.x.covers.iter().copied())),
+            Extent::of(&self.y, above.map(|p| p.1).chain(base).chain(self.y.covers.iter().copied())),
         )
     }
 
+    /// The numbers of the y axis along this height; none if nothing stands above the strip at the foot.
     fn y_ticks(&self, height: f64) -> Vec<(f64, Label)> {
-        self.extents().1.ticks(&self.y, (height / 16.0) as usize)
+        let strip = self.strip();
+        if strip > 0.0
+            && self.y.covers.is_empty()
+            && self.curves.iter().all(|curve| curve.at_foot || curve.points.is_empty())
+        {
+            return Vec::new();
+        }
+        self.extents().1.ticks(&self.y, ((height - strip) / 16.0) as usize)
+    }
+
+    /// The height of the strip at the foot; 0 if no curve stands there.
+    fn strip(&self) -> f64 {
+        let rows = self.curves.iter().filter(|curve| curve.at_foot).flat_map(Curve::drawn).map(|(_, row)| row + 1.0);
+        ROW * rows.fold(0.0, f64::max)
     }
 
     /// The space that numbers and label of the y axis take left of axes of this height.
     pub(super) fn left(&self, height: f64) -> f64 {
-        let widest = self.y_ticks(height).iter().map(|(_, label)| label.width(TEXT_SIZE)).fold(0.0, f64::max);
+        let ticks = self.y_ticks(height);
+        let labels = ticks.iter().map(|(_, label)| label).chain(&self.y.foot);
+        let widest = labels.map(|label| label.width(TEXT_SIZE)).fold(0.0, f64::max);
         LINE_HEIGHT + GAP + widest + GAP
     }
 
@@ -259,10 +288,12 @@ impl Panel {
     ) -> String {
         let (horizontal, vertical) = self.extents();
         let x = |value: f64| left + width * horizontal.part(&self.x, value);
-        let y = |value: f64| top + height * (1.0 - vertical.part(&self.y, value));
+        let (bottom, right) = (top + height, left + width);
+        let floor = bottom - self.strip();
+        let y = |value: f64| top + (floor - top) * (1.0 - vertical.part(&self.y, value));
+        let row = |number: f64| bottom - ROW * (number + 0.5);
         let mut svg = String::new();
 
-        let (bottom, right) = (top + height, left + width);
         let has_names = self.has_names(width);
         let numbers = || horizontal.ticks(&self.x, (width / 20.0).min(7.0) as usize);
         for (value, label) in if has_names { self.x.names.clone() } else { numbers() } {
@@ -280,8 +311,15 @@ impl Panel {
             let _ = write!(svg, r##"<path d="M{left:.2} {at:.2}H{right:.2}" stroke="#dddddd" stroke-width=".5"/>"##);
             svg += &text(&label, TEXT_SIZE, left - GAP - label.width(TEXT_SIZE), at + 0.36 * TEXT_SIZE);
         }
+        if floor < bottom {
+            let _ = write!(svg, r#"<path d="M{left:.2} {floor:.2}H{right:.2}" stroke="{INK}" stroke-width=".5"/>"#);
+            for label in &self.y.foot {
+                let middle = (floor + bottom) / 2.0 + 0.36 * TEXT_SIZE;
+                svg += &text(label, TEXT_SIZE, left - GAP - label.width(TEXT_SIZE), middle);
+            }
+        }
         for curve in &self.curves {
-            svg += &curve.draw(&x, &y);
+            svg += &if curve.at_foot { curve.draw(&x, &row) } else { curve.draw(&x, &y) };
         }
         svg += &self.labels(left, &x, &y);
         let _ = write!(

@@ -73,6 +73,12 @@ impl Label {
         Label(runs)
     }
 
+    /// This label with more plain text after it.
+    pub fn followed_by(mut self, text: &str) -> Label {
+        self.0.extend(Label::plain(text).0);
+        self
+    }
+
     /// The upright letters of this label in bold.
     pub(super) fn bold(mut self) -> Label {
         self.0.iter_mut().filter(|run| run.font == Font::Regular).for_each(|run| run.font = Font::Bold);
@@ -80,7 +86,7 @@ impl Label {
     }
 
     /// The characters alone, for readers that see no picture.
-    pub(super) fn text(&self) -> String {
+    pub(in crate::report) fn text(&self) -> String {
         self.0.iter().map(|run| run.text.as_str()).collect()
     }
 
