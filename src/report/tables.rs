@@ -11,28 +11,94 @@ const MODEL_HEAD: [&str; 2] = ["top-1", "difference"];
 const LEGEND: &str = "Top-1 accuracy in percent, difference to the exact network in points; in bold the best, and what differs \
                       from it by at most two standard errors; depth in levels and non-scalar multiplications of one activation.";
 
+/// The most models beside each other: twelve columns are as wide as a page.
+const MODELS: usize = 4;
+
+/// Some models of a block, few enough to stand beside each other.
+struct Part<'a> {
+    block: &'a Block,
+    label: String,
+    /// Of each model its place in the comparison, its name and its exact top-1.
+    models: Vec<(usize, &'a str, f64)>,
+}
+
+/// The blocks, those of many models in parts that differ by one model at most.
+fn parts(comparison: &Comparison) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    for block in &comparison.blocks {
+        let models = comparison.models.iter().zip(&block.exact).enumerate();
+        let models: Vec<_> =
+            models.filter_map(|(i, (model, exact))| Some((i, model.label.as_str(), (*exact)?))).collect();
+        let (count, tables) = (models.len(), models.len().div_ceil(MODELS).max(1));
+        for table in 0..tables {
+            let (begin, end) = (table * count / tables, (table + 1) * count / tables);
+            let label = match tables {
+                1 => block.label.clone(),
+                _ => format!("{}, networks {} to {end} of {count}", block.label, begin + 1),
+            };
+            parts.push(Part { block, label, models: models[begin..end].to_vec() });
+        }
+    }
+    parts
+}
+
+impl Part<'_> {
+    /// The lines in which one of the models has a run.
+    fn lines(&self) -> impl Iterator<Item = &Line> {
+        self.block.lines.iter().filter(|line| self.runs(line).any(|run| run.is_some()))
+    }
+
+    /// The runs of `line`, one for each model.
+    fn runs<'a>(&'a self, line: &'a Line) -> impl Iterator<Item = Option<&'a Run>> {
+        self.models.iter().map(|&(model, ..)| line.runs[model].as_ref())
+    }
+
+    /// Whose inputs left the range, and for how many images.
+    fn note(&self) -> Option<String> {
+        let models = self.models.iter().filter_map(|&(model, label, _)| {
+            let runs = self.block.lines.iter().filter_map(|line| Some((line, line.runs[model].as_ref()?)));
+            let left = runs.filter(|(_, run)| left_range(Some(run)));
+            let counts: Vec<String> =
+                left.map(|(line, run)| format!("{} of {}", run.overflow_images, line.activation)).collect();
+            (!counts.is_empty()).then(|| format!("{label}: {}", counts.join(", ")))
+        });
+        let models: Vec<String> = models.collect();
+        (!models.is_empty()).then(|| format!("Images with an input out of range. {}.", models.join("; ")))
+    }
+
+    /// What stays exact in the networks though it would not run under encryption.
+    fn remaining(&self, comparison: &Comparison) -> Option<String> {
+        let operators = |&(model, label, _): &(usize, &str, f64)| match comparison.models[model].remaining.as_str() {
+            "" => None,
+            operators => Some(format!("{label}: {operators}")),
+        };
+        let models: Vec<String> = self.models.iter().filter_map(operators).collect();
+        (!models.is_empty()).then(|| format!("Not polynomial, and left exact. {}.", models.join("; ")))
+    }
+}
+
 /// The tables in Markdown, each under a heading.
 pub fn markdown(comparison: &Comparison) -> String {
-    let tables = comparison.blocks.iter().map(|block| {
-        let mut text = format!("### {}\n\n", markdown_text(&block.label));
+    let tables = parts(comparison).into_iter().map(|part| {
+        let mut text = format!("### {}\n\n", markdown_text(&part.label));
         let mut header: Vec<String> = HEAD.map(str::to_owned).to_vec();
-        for (label, exact) in columns(comparison, block) {
+        for (_, label, exact) in &part.models {
             header.push(format!("{}, exact {exact:.3}: {}", markdown_text(label), MODEL_HEAD[0]));
             header.push(MODEL_HEAD[1].to_owned());
         }
         let rule = (0..header.len()).map(|i| if i < 2 { "---" } else { "--:" });
         let _ = write!(text, "| {} |\n|{}|\n", header.join(" | "), rule.collect::<Vec<_>>().join("|"));
-        for line in &block.lines {
+        for line in part.lines() {
             let mut cells: Vec<String> = head(line).iter().map(|cell| markdown_text(cell)).collect();
-            for run in runs(block, line) {
+            for run in part.runs(line) {
                 let [top1, difference] = numbers(run, "−");
                 let top1 = if is_best(run) { format!("**{top1}**") } else { top1 };
                 cells.extend([top1 + if left_range(run) { "†" } else { "" }, difference]);
             }
             let _ = writeln!(text, "| {} |", cells.join(" | "));
         }
-        let note = note(comparison, block).map(|note| format!("\n† {}\n", markdown_text(&note))).unwrap_or_default();
-        let remaining = remaining(comparison, block).map(|text| format!("\n{}\n", markdown_text(&text)));
+        let note = part.note().map(|note| format!("\n† {}\n", markdown_text(&note))).unwrap_or_default();
+        let remaining = part.remaining(comparison).map(|text| format!("\n{}\n", markdown_text(&text)));
         text + &note + &remaining.unwrap_or_default() + "\n"
     });
     tables.collect::<String>() + LEGEND + "\n"
@@ -41,26 +107,25 @@ pub fn markdown(comparison: &Comparison) -> String {
 /// The tables in LaTeX, each an environment `table`; needs the package booktabs.
 pub fn latex(comparison: &Comparison) -> String {
     let mut text = "% needs \\usepackage{booktabs}\n".to_owned();
-    for block in &comparison.blocks {
-        let columns = columns(comparison, block);
+    for part in parts(comparison) {
         let (mut models, mut rules) = (" & & & ".to_owned(), String::new());
-        for (i, (label, _)) in columns.iter().enumerate() {
+        for (i, (_, label, _)) in part.models.iter().enumerate() {
             let _ = write!(models, "& \\multicolumn{{2}}{{c}}{{{}}} ", latex_text(label));
             let _ = write!(rules, "\\cmidrule(lr){{{}-{}}}", 5 + 2 * i, 6 + 2 * i);
         }
-        let titles = HEAD.iter().chain(columns.iter().flat_map(|_| &MODEL_HEAD));
-        let exact: String = columns.iter().map(|(_, exact)| format!(" & {exact:.3} &")).collect();
+        let titles = HEAD.iter().chain(part.models.iter().flat_map(|_| &MODEL_HEAD));
+        let exact: String = part.models.iter().map(|(.., exact)| format!(" & {exact:.3} &")).collect();
         let _ = write!(
             text,
             "\\begin{{table}}\n  \\centering\n  \\caption{{{}. {LEGEND}}}\n  \\begin{{tabular}}{{llrr{}}}\n    \\toprule\n    \
              {models}\\\\\n    {rules}\n    {} \\\\\n    exact & & &{exact} \\\\\n    \\midrule\n",
-            latex_text(&block.label),
-            "rr".repeat(columns.len()),
+            latex_text(&part.label),
+            "rr".repeat(part.models.len()),
             titles.copied().collect::<Vec<_>>().join(" & "),
         );
-        for line in &block.lines {
+        for line in part.lines() {
             let mut cells: Vec<String> = head(line).iter().map(|cell| latex_text(cell)).collect();
-            for run in runs(block, line) {
+            for run in part.runs(line) {
                 let [top1, difference] = numbers(run, "$-$");
                 let top1 = if is_best(run) { format!("\\textbf{{{top1}}}") } else { top1 };
                 cells.extend([top1 + if left_range(run) { "\\rlap{$^\\dagger$}" } else { "" }, difference]);
@@ -68,10 +133,10 @@ pub fn latex(comparison: &Comparison) -> String {
             let _ = writeln!(text, "    {} \\\\", cells.join(" & "));
         }
         text += "    \\bottomrule\n  \\end{tabular}\n";
-        if let Some(note) = note(comparison, block) {
+        if let Some(note) = part.note() {
             let _ = writeln!(text, "\n  \\medskip\\footnotesize $^\\dagger$ {}", latex_text(&note));
         }
-        if let Some(remaining) = remaining(comparison, block) {
+        if let Some(remaining) = part.remaining(comparison) {
             let _ = writeln!(text, "\n  \\medskip\\footnotesize {}", latex_text(&remaining));
         }
         text += "\\end{table}\n";
@@ -82,18 +147,17 @@ pub fn latex(comparison: &Comparison) -> String {
 /// The tables in HTML, each under a heading.
 pub(super) fn html(comparison: &Comparison) -> String {
     let mut text = format!("<p>{LEGEND}</p>\n");
-    for block in &comparison.blocks {
-        let columns = columns(comparison, block);
-        let _ = writeln!(text, "<h2>{}</h2>\n<table>\n<thead>\n<tr>{}", escape(&block.label), "<th></th>".repeat(4));
-        for (label, exact) in &columns {
+    for part in parts(comparison) {
+        let _ = writeln!(text, "<h2>{}</h2>\n<table>\n<thead>\n<tr>{}", escape(&part.label), "<th></th>".repeat(4));
+        for (_, label, exact) in &part.models {
             let _ = writeln!(text, "<th colspan=\"2\">{}<br/>exact {exact:.3}</th>", escape(label));
         }
-        let titles = HEAD.iter().chain(columns.iter().flat_map(|_| &MODEL_HEAD));
+        let titles = HEAD.iter().chain(part.models.iter().flat_map(|_| &MODEL_HEAD));
         let titles: String = titles.map(|title| format!("<th>{title}</th>")).collect();
         let _ = writeln!(text, "</tr>\n<tr>{titles}</tr>\n</thead>\n<tbody>");
-        for line in &block.lines {
+        for line in part.lines() {
             let mut cells: String = head(line).iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
-            for run in runs(block, line) {
+            for run in part.runs(line) {
                 let [top1, difference] = numbers(run, "−");
                 let top1 = if is_best(run) { format!("<b>{top1}</b>") } else { top1 };
                 let dagger = if left_range(run) { "†" } else { "" };
@@ -101,23 +165,11 @@ pub(super) fn html(comparison: &Comparison) -> String {
             }
             let _ = writeln!(text, "<tr>{cells}</tr>");
         }
-        let note = note(comparison, block).map(|note| format!("<p>† {}</p>\n", escape(&note))).unwrap_or_default();
-        let remaining =
-            remaining(comparison, block).map(|text| format!("<p>{}</p>\n", escape(&text))).unwrap_or_default();
-        let _ = write!(text, "</tbody>\n</table>\n{note}{remaining}");
+        let note = part.note().map(|note| format!("<p>† {}</p>\n", escape(&note))).unwrap_or_default();
+        let remaining = part.remaining(comparison).map(|text| format!("<p>{}</p>\n", escape(&text)));
+        let _ = write!(text, "</tbody>\n</table>\n{note}{}", remaining.unwrap_or_default());
     }
     text
-}
-
-/// Name and exact top-1 of the models that have a run in `block`.
-fn columns<'a>(comparison: &'a Comparison, block: &Block) -> Vec<(&'a str, f64)> {
-    let models = comparison.models.iter().zip(&block.exact);
-    models.filter_map(|(model, exact)| Some((model.label.as_str(), (*exact)?))).collect()
-}
-
-/// The runs of `line`, one for each of the columns of `block`.
-fn runs<'a>(block: &'a Block, line: &'a Line) -> impl Iterator<Item = Option<&'a Run>> {
-    line.runs.iter().zip(&block.exact).filter(|(_, exact)| exact.is_some()).map(|(run, _)| run.as_ref())
 }
 
 fn head(line: &Line) -> [String; 4] {
@@ -141,30 +193,6 @@ fn left_range(run: Option<&Run>) -> bool {
     run.is_some_and(|run| run.overflow_images > 0)
 }
 
-/// Whose inputs left the range, and for how many images.
-fn note(comparison: &Comparison, block: &Block) -> Option<String> {
-    let models = comparison.models.iter().enumerate().filter_map(|(i, model)| {
-        let runs = block.lines.iter().filter_map(|line| Some((line, line.runs[i].as_ref()?)));
-        let left = runs.filter(|(_, run)| left_range(Some(run)));
-        let counts: Vec<String> =
-            left.map(|(line, run)| format!("{} of {}", run.overflow_images, line.activation)).collect();
-        (!counts.is_empty()).then(|| format!("{}: {}", model.label, counts.join(", ")))
-    });
-    let models: Vec<String> = models.collect();
-    (!models.is_empty()).then(|| format!("Images with an input out of range. {}.", models.join("; ")))
-}
-
-/// What stays exact in the networks of `block` though it would not run under encryption.
-fn remaining(comparison: &Comparison, block: &Block) -> Option<String> {
-    let models = comparison
-        .models
-        .iter()
-        .zip(&block.exact)
-        .filter(|(model, exact)| exact.is_some() && !model.remaining.is_empty());
-    let models: Vec<String> = models.map(|(model, _)| format!("{}: {}", model.label, model.remaining)).collect();
-    (!models.is_empty()).then(|| format!("Not polynomial, and left exact. {}.", models.join("; ")))
-}
-
 fn markdown_text(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.chars() {
@@ -176,8 +204,11 @@ fn markdown_text(text: &str) -> String {
     escaped
 }
 
+/// `text` in commands that every encoding of fonts has, the old OT1 included, which has no straight quotes and ends with the
+/// accents of western Europe. What it has no sign for is told by its code.
 fn latex_text(text: &str) -> String {
     let mut escaped = String::new();
+    let mut before = None;
     for character in text.chars() {
         match character {
             '&' | '%' | '$' | '#' | '_' | '{' | '}' => escaped.extend(['\\', character]),
@@ -187,10 +218,21 @@ fn latex_text(text: &str) -> String {
             '<' => escaped += "\\textless{}",
             '>' => escaped += "\\textgreater{}",
             '|' => escaped += "\\textbar{}",
-            '"' => escaped += "\\textquotedbl{}",
+            '"' => escaped += "\\texttt{\\char34}",
+            // In brackets, what begins a line would be an option of the end of the line before.
+            '[' => escaped += "{[}",
+            // Two of these become one sign.
+            '-' | '\'' | '`' | ',' if before == Some(character) => escaped.extend(['{', '}', character]),
+            '−' => escaped += "$-$",
+            '–' => escaped += "--",
+            'α' => escaped += "$\\alpha$",
+            'ε' => escaped += "$\\varepsilon$",
+            ' '..='~' => escaped.push(character),
+            'À'..='ÿ' if !"ÐðÞþ×÷".contains(character) => escaped.push(character),
             _ if character.is_control() => escaped.push(' '),
-            _ => escaped.push(character),
+            _ => escaped += &format!("\\texttt{{U+{:04X}}}", u32::from(character)),
         }
+        before = Some(character);
     }
     escaped
 }
@@ -277,6 +319,40 @@ mod tests {
             assert_eq!(text.matches("\\begin{table}").count(), text.matches("\\end{table}").count());
             assert_eq!(text.matches("\\textbf{93.586}").count(), 2);
         }
+    }
+
+    #[test]
+    fn the_latex_needs_no_other_encoding_than_the_oldest() {
+        for (text, expected) in [
+            ("say \"this\"", "say \\texttt{\\char34}this\\texttt{\\char34}"),
+            ("a--b''c", "a-{}-b'{}'c"),
+            ("[x] Müller", "{[}x] Müller"),
+            ("字, α = 4\t−1", "\\texttt{U+5B57}, $\\alpha$ = 4 $-$1"),
+            ("ð\u{301}", "\\texttt{U+00F0}\\texttt{U+0301}"),
+        ] {
+            assert_eq!(latex_text(text), expected);
+        }
+        assert!(!latex(&comparison("\"quoted\"")).contains("textquotedbl"));
+    }
+
+    /// Of many models each stands in one table, and no table is wider than a page.
+    #[test]
+    fn many_models_stand_in_several_tables() {
+        let run = |i: usize| samples::run(&format!("net{i:02}"), "paper:4", (4, 4), 90.0, 91.0);
+        let mut rows: Vec<Row> = (0..22).map(run).collect();
+        rows.push(samples::run("net21", "paper:14", (15, 30), 91.0, 91.0));
+        let many = Comparison::of(&[samples::saved("a.csv", &rows)]).unwrap();
+        let text = markdown(&many);
+        let headings: Vec<&str> = text.lines().filter(|line| line.starts_with("### ")).collect();
+        assert_eq!(headings.len(), 6);
+        assert_eq!(headings[1], "### data, 1000 images, range 16, networks 4 to 7 of 22");
+        let count = |name: &str, from: &str| from.matches(name).count();
+        for text in [text.clone(), latex(&many), html(&many)] {
+            assert!((0..22).all(|i| count(&format!("net{i:02}"), &text) == 1), "{text}");
+            // A line stands only where one of the models has a run.
+            assert_eq!((count("paper:14", &text), count("paper:4", &text)), (1, 6));
+        }
+        assert!(text.lines().filter(|line| line.starts_with('|')).all(|line| count("|", line) <= 1 + 4 + 2 * MODELS));
     }
 
     #[test]
