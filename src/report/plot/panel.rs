@@ -313,7 +313,7 @@ impl Panel {
         }
         if floor < bottom {
             let _ = write!(svg, r#"<path d="M{left:.2} {floor:.2}H{right:.2}" stroke="{INK}" stroke-width=".5"/>"#);
-            for label in &self.y.foot {
+            if let Some(label) = &self.y.foot {
                 let middle = (floor + bottom) / 2.0 + 0.36 * TEXT_SIZE;
                 svg += &text(label, TEXT_SIZE, left - GAP - label.width(TEXT_SIZE), middle);
             }
