@@ -8,7 +8,7 @@ Writes NAME.pt for each, and NAME.in.bin and NAME.out.bin (f32): an input [2, 3,
 import sys
 import zipfile
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -157,11 +157,6 @@ class Detector(Classifier):
         return {"boxes": x.mean((2, 3)), "scores": self.head(x)}
 
 
-class ListOutput(Classifier):
-    def forward(self, x: Tensor) -> List[Tensor]:
-        return [self.head(F.relu(self.conv(x)))]
-
-
 class NoTensor(Classifier):
     def forward(self, x: Tensor) -> int:
         return F.relu(self.conv(x)).size(0)
@@ -204,7 +199,7 @@ class NoForward(nn.Module):
         return F.relu(x)
 
 
-REFUSED = [Detector, ListOutput, NoTensor, Scalar, OneRow, NoClass, Raises, NoInput, NoForward, TwoInputs]
+REFUSED = [Detector, NoTensor, Scalar, OneRow, NoClass, Raises, NoInput, NoForward, TwoInputs]
 TRACED = [Spellings, InPlace, Pools, ChannelsLast, Foreign, TupleOutput, NoSite, ConvolutionalOutput, HugeWindow, GlobalMax, Kinds]
 SCRIPTED = [Branches]
 
