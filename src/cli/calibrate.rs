@@ -12,7 +12,9 @@ use super::plot::{FIGURES, PlotFile, plot_file};
 use super::preparation::PreparationOptions;
 use super::{Failure, print};
 use crate::dataset::{BUNDLED, Dataset};
-use crate::evaluation::{Calibration, RangeRule, Rule, Scope, Selector, calibrate, dataset_sha256, plan_text};
+use crate::evaluation::{
+    Calibration, RangeRule, Rule, Scope, Selector, calibrate, dataset_sha256, plan_text, shortest,
+};
 use crate::model::{Model, Site, Statistics};
 use crate::report::plot::Figure;
 use crate::report::{Align, ranges, table};
@@ -237,7 +239,8 @@ impl Measured<'_> {
     }
 
     fn site(&self, site: &Site, statistics: &Statistics, range: f64) -> MeasuredSite {
-        let finite = |value: f64| if value.is_finite() { value } else { 0.0 };
+        let finite = |value: f64| if value.is_finite() { shortest(value) } else { 0.0 };
+        let quantile = |share| shortest(statistics.quantile(share));
         let numbers = (statistics.values - statistics.not_a_number).max(1) as f64;
         MeasuredSite {
             site: site.name.clone(),
@@ -246,13 +249,13 @@ impl Measured<'_> {
             index: site.index,
             min: finite(statistics.min),
             max: finite(statistics.max),
-            largest: statistics.largest,
+            largest: shortest(statistics.largest),
             image: statistics.largest_image.map(|image| self.dataset.image_name(image)).unwrap_or_default(),
-            p50: statistics.quantile(0.5),
-            p90: statistics.quantile(0.9),
-            p99: statistics.quantile(0.99),
-            p99_9: statistics.quantile(0.999),
-            p99_99: statistics.quantile(0.9999),
+            p50: quantile(0.5),
+            p90: quantile(0.9),
+            p99: quantile(0.99),
+            p99_9: quantile(0.999),
+            p99_99: quantile(0.9999),
             values: statistics.values,
             not_a_number: statistics.not_a_number,
             share_above: statistics.above.iter().map(|&above| above as f64 / numbers).collect(),

@@ -71,7 +71,8 @@ pub struct RangeRule {
 }
 
 impl RangeRule {
-    /// The range for a site; none if it met no value but zeros.
+    /// The range for a site, with eight digits at most and never less than what was measured; none if it met no value but
+    /// zeros.
     pub fn range(&self, statistics: &Statistics) -> Option<f64> {
         let measured = match self.quantile {
             1.0 => statistics.largest,
@@ -79,8 +80,25 @@ impl RangeRule {
         };
         let wide = measured * (1.0 + self.margin);
         let range = if self.step > 0.0 { (wide / self.step).ceil() * self.step } else { wide };
-        (range > 0.0 && range.is_finite()).then_some(range)
+        (range > 0.0 && range.is_finite()).then(|| rounded_up(range))
     }
+}
+
+/// The least number of eight digits that is not below `range`: f32 has no more.
+fn rounded_up(range: f64) -> f64 {
+    const DIGITS: i32 = 8;
+    let decimals = DIGITS - 1 - range.log10().floor() as i32;
+    let (unit, exponent) = (range * 10f64.powi(decimals), -decimals);
+    // Through text, whose numbers are the nearest to what they say.
+    let written = |units: f64| format!("{units}e{exponent}").parse::<f64>().unwrap_or(range);
+    let candidates = [unit.round(), unit.ceil(), unit.ceil() + 1.0].map(written);
+    candidates.into_iter().find(|&candidate| candidate >= range).unwrap_or(range)
+}
+
+/// An f32 as the shortest decimal number that stands for it; other numbers as they are.
+pub fn shortest(value: f64) -> f64 {
+    let single = value as f32;
+    if f64::from(single) == value { single.to_string().parse().unwrap_or(value) } else { value }
 }
 
 #[cfg(test)]
@@ -93,8 +111,19 @@ mod tests {
         statistics.add(Some(0), &[-8.1f64, 2.0, 0.5, 0.25], &[]);
         let range = |quantile, margin, step| RangeRule { quantile, margin, step }.range(&statistics).unwrap();
         assert_eq!(range(1.0, 0.0, 0.0), 8.1);
+        assert_eq!(range(1.0, 0.01, 0.0), 8.181);
         assert_eq!(range(1.0, 0.1, 0.5), 9.0);
         assert!((2.0..2.02).contains(&range(0.75, 0.0, 0.0)));
+        for (measured, expected) in [
+            (146.262_634_277_343_75, 146.26264),
+            (f64::from(3.867_201_1f32), 3.8672011),
+            (0.1, 0.1),
+            (16.0, 16.0),
+            (1e-40, 1e-40),
+        ] {
+            assert_eq!(rounded_up(measured), expected);
+        }
+        assert_eq!([146.262_634_277_343_75, 0.1].map(shortest), [146.26263, 0.1]);
         let nothing = RangeRule { quantile: 1.0, margin: 0.0, step: 1.0 }.range(&Statistics::new(0));
         assert_eq!(nothing, None);
     }

@@ -16,7 +16,7 @@ use tch::TchError;
 use crate::dataset::{Dataset, Preparation};
 use crate::digest;
 use crate::model::ModelError;
-pub use calibration::{Calibration, RangeRule, calibrate};
+pub use calibration::{Calibration, RangeRule, calibrate, shortest};
 pub use configuration::{Configuration, ConfigurationError, Designs, Substitute, Substitution};
 pub use grid::{Axes, Shard, sweep_name};
 pub use journal::{Journal, JournalError};
