@@ -41,6 +41,7 @@ fn logits_are_found_or_named_and_never_guessed() {
         ("OptionalMask", "", None),
         ("Pixels", "", None),
         ("Methods", "", None),
+        ("Evaluated", "", None),
         ("Beside", "", Some("1")),
         ("TwoTensors", "1", Some("1")),
         ("Named", "scores", Some("scores")),
@@ -64,7 +65,7 @@ fn logits_are_found_or_named_and_never_guessed() {
             "TwoTensors",
             "",
             2,
-            "returns several tensors, `0` of shape [2, 64], `1` of shape [2, 7]; say which are the logits",
+            "returns several tensors, `0` of shape [2, 64], `1` of shape [2, 7]; say which are the logits by --output NAME",
         ),
         ("Named", "", 2, "`embedding` of shape [2, 6], `scores` of shape [2, 7]"),
         ("Named", "logits", 2, "has no output `logits` (--output); it returns `embedding`"),
@@ -81,8 +82,12 @@ fn archives_whose_figures_would_be_noise_are_refused_with_what_to_do() {
     let odd = Odd::new();
     for (file, part) in [
         ("Dropped.pt", "was traced in training mode (aten::dropout at drop.dropout): call model.eval()"),
+        ("Attending.pt", "was traced in training mode (aten::scaled_dot_product_attention at"),
+        ("Recurrent.pt", "was traced in training mode (aten::lstm at"),
+        ("InstanceNormalised.pt", "with the statistics of each batch (aten::instance_norm at norm.instance_norm)"),
         ("Normalised.pt", "with the statistics of each batch (aten::batch_norm at bn.batch_norm): call model.eval()"),
         ("Noisy.pt", "draws random numbers (aten::rand_like at rand_like)"),
+        ("NoisyInPlace.pt", "draws random numbers (aten::normal_ at normal)"),
         ("Counting.pt", "changes its own state in every pass (`seen`)"),
         ("Averaging.pt", "changes its own state in every pass (`average`)"),
         ("OnCuda.pt", "names the device cuda:0 in its code"),
@@ -93,6 +98,8 @@ fn archives_whose_figures_would_be_noise_are_refused_with_what_to_do() {
         ),
         ("Optimised.pt", "was saved after torch.jit.optimize_for_inference"),
         ("exported.pt2", "is an archive of torch.export, not TorchScript"),
+        ("weights.safetensors", "is a file of safetensors, weights without a graph"),
+        ("network.onnx", "is a network in ONNX, not TorchScript"),
     ] {
         let error = Model::load(&odd.path(file), Device::Cpu).err().expect(file).to_string();
         assert!(error.contains(part) && !error.contains('\n'), "{file}: {error}");

@@ -411,7 +411,7 @@ fn files_with_a_byte_order_mark_are_read_everywhere() {
         text(&path(name)).to_owned()
     };
     let ranges = format!("file:{}", marked("ranges.csv", "site,kind,range\nrelu,relu,30\n"));
-    let plan = marked("plan.toml", "[[sites]]\nsites = \"relu\"\nrange = 30\n");
+    let plan = marked("plan.toml", "[[sites]]\nmatch = \"relu\"\nrange = 30\n");
     let list = polyact_succeeds(&["design", "--degrees", "7,7", "--format", "list"]);
     let list = format!("file:{}@7,7", marked("list.txt", &list));
     let json = polyact_succeeds(&["design", "--degrees", "7,7", "--format", "json"]);

@@ -21,6 +21,7 @@ fn results(folder: &Path, name: &str, alphas: &[u32]) -> PathBuf {
             relu_range: Some("16".into()),
             top1: 80.0 + f64::from(*alpha),
             top1_exact: 95.0,
+            agreement: 99.0,
             depth: Some(*alpha),
             mults: Some(2 * alpha),
             ..Row::default()

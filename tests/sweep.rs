@@ -286,7 +286,7 @@ fn calibration_writes_what_others_read() {
     let max_error = |more: &[&str]| {
         let common = ["eval", "--model", text(&vgg), "--limit", "100", "--json", "--quiet"];
         let row: serde_json::Value = serde_json::from_str(&polyact_succeeds(&[&common, more].concat())).unwrap();
-        row["max_logit_error"].as_str().unwrap().to_owned()
+        row["max_logit_error"].as_f64().unwrap()
     };
     let file = format!("file:{}", text(&ranges));
     assert_eq!(max_error(&["--plan", text(&plan)]), max_error(&["--relu-range", &file]));

@@ -141,7 +141,8 @@ fn inspect(model: &Model, arguments: &Arguments) -> Result<Inspection, Failure> 
 
 fn hint(error: ModelError, arguments: &Arguments) -> Failure {
     match error {
-        ModelError::Forward { .. } if arguments.input.input_size.is_none() => {
+        // What names another option has its own remedy.
+        ModelError::Forward { ref reason, .. } if arguments.input.input_size.is_none() && !reason.contains("--") => {
             Failure::Usage(format!("{error}; say the input's shape with --input-size CxHxW"))
         }
         other => other.into(),

@@ -40,6 +40,18 @@ void check_archive(const std::string& path) {
   if (file.gcount() == 0) throw std::runtime_error("is empty");
   if (std::memcmp(magic, "PK\3\4", 4) != 0) {
     const bool pickle = static_cast<unsigned char>(magic[0]) == 0x80;
+    // A length of eight bytes, then JSON.
+    file.clear();
+    file.seekg(8);
+    const auto ends_in = [&](std::string_view end) { return path.size() >= end.size() && path.compare(path.size() - end.size(), end.size(), end) == 0; };
+    if (ends_in(".safetensors") || (!pickle && file.peek() == '{')) {
+      throw std::runtime_error(
+          "is a file of safetensors, weights without a graph: load them into the model, and export that with torch.jit.trace or "
+          "torch.jit.script");
+    }
+    if (ends_in(".onnx")) {
+      throw std::runtime_error("is a network in ONNX, not TorchScript: export the PyTorch model with torch.jit.trace or torch.jit.script");
+    }
     throw std::runtime_error(
         pickle ? "is a Python pickle (an old torch.save), not TorchScript: export the model with torch.jit.trace or torch.jit.script"
                : "is not a TorchScript archive (no zip file)");

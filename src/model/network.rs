@@ -258,7 +258,9 @@ impl Model {
         let input = image(images);
         let failed = |reason| ModelError::Forward { shape: images.size(), reason };
         let mut taken = String::new();
-        let output = self.network.forward(input, sites, &self.output, &mut taken);
+        // What was taken once is taken again, whatever else a batch of another size would fit.
+        let wanted = self.taken.get().filter(|_| self.output.is_empty()).unwrap_or(&self.output);
+        let output = self.network.forward(input, sites, wanted, &mut taken);
         let output = output.map_err(|error| failed(self.explained(error.what(), images)))?;
         self.taken.get_or_init(|| taken);
         sites.collect().map_err(|error| failed(error.to_string()))?;

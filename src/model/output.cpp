@@ -53,7 +53,7 @@ Logits logits_of(const c10::IValue& output, const std::string& wanted, int64_t i
     if (one.tensor.dim() == 2 && one.tensor.size(0) == images && one.tensor.size(1) > 0) fitting.push_back(one);
   }
   if (fitting.size() == 1) return fitting.front();
-  throw std::runtime_error("returns several tensors, " + listed(found) + "; say which are the logits, --output " + found.front().name);
+  throw std::runtime_error("returns several tensors, " + listed(found) + "; say which are the logits by --output NAME");
 }
 
 }  // namespace polyact

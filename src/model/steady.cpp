@@ -2,6 +2,9 @@
 
 #include <torch/csrc/jit/ir/constants.h>
 
+#include <string>
+#include <unordered_set>
+
 #include "polyact/src/model/naming.h"
 #include "polyact/src/model/writes.h"
 
@@ -24,14 +27,51 @@ bool is_none(const Value* value) {
   return constant && constant->isNone();
 }
 
-// With running statistics that it does not use.
+const Value* argument(const Node& node, const char* name) {
+  const auto at = node.schema().argumentIndexWithName(name);
+  return at ? node.inputs()[*at] : nullptr;
+}
+
+// A normalisation with running statistics that it does not use.
 bool trains(const Node& node) {
-  if (node.kind() != c10::aten::batch_norm || node.inputs().size() < 6) return false;
-  return is_true(node.inputs()[5]) && !is_none(node.inputs()[3]) && !is_none(node.inputs()[4]);
+  const std::string name = node.kind().toUnqualString();
+  if (name.find("batch_norm") == std::string::npos && name != "instance_norm") return false;
+  const auto* uses_batch = argument(node, name == "instance_norm" ? "use_input_stats" : "training");
+  const auto *mean = argument(node, "running_mean"), *variance = argument(node, "running_var");
+  return uses_batch && mean && variance && is_true(uses_batch) && !is_none(mean) && !is_none(variance);
+}
+
+// Dropout inside an operator that does more.
+bool drops_inside(const Node& node) {
+  const std::string name = node.kind().toUnqualString();
+  const bool attention = name == "scaled_dot_product_attention";
+  if (!attention && name != "lstm" && name != "gru" && name != "rnn_tanh" && name != "rnn_relu") return false;
+  const auto* share = argument(node, attention ? "dropout_p" : "dropout");
+  const auto* train = attention ? nullptr : argument(node, "train");
+  const auto constant = share ? torch::jit::toIValue(share) : std::nullopt;
+  const bool none = constant && constant->isDouble() && constant->toDouble() == 0;
+  return share && !none && (!train || is_true(train));
 }
 
 bool is_dropout(const Node& node) {
   return std::string(node.kind().toUnqualString()).find("dropout") != std::string::npos;
+}
+
+// Of the operators with an argument `train`: unless it is false.
+bool is_active(const Node& node) {
+  const auto at = node.schema().argumentIndexWithName(is_dropout(node) ? "train" : "training");
+  const auto constant = at ? torch::jit::toIValue(node.inputs()[*at]) : std::nullopt;
+  return !constant || !constant->isBool() || constant->toBool();
+}
+
+// In place, of a tensor's own numbers; libtorch's list has those that make new ones.
+const std::unordered_set<std::string> draws_in_place = {"uniform_",   "normal_",     "bernoulli_",  "random_", "exponential_",
+                                                        "log_normal_", "geometric_", "cauchy_"};
+
+bool is_random(const Node& node) {
+  const std::string name = node.kind().toUnqualString();
+  if (name.find("rrelu") == 0) return is_active(node);
+  return node.isNondeterministic() || draws_in_place.count(name);
 }
 
 bool is_quantised(const Node& node) {
@@ -53,8 +93,11 @@ void refuse_unsteady(const std::shared_ptr<torch::jit::Graph>& graph, c10::Devic
   walk(*graph->block(), [&](Node& node) {
     if (trains(node)) throw Unsteady("was traced in training mode, with the statistics of each batch (" + at(node) + ")" + again);
     if (is_quantised(node)) throw Unsteady("is quantised (" + at(node) + "): export the float model");
-    if (node.isNondeterministic() && is_dropout(node)) throw Unsteady("was traced in training mode (" + at(node) + ")" + again);
-    if (node.isNondeterministic()) {
+    if (is_dropout(node) || drops_inside(node)) {
+      if (is_dropout(node) && !is_active(node)) return;
+      throw Unsteady("was traced in training mode (" + at(node) + ")" + again);
+    }
+    if (is_random(node)) {
       throw Unsteady("draws random numbers (" + at(node) + "), so that no two runs would give the same accuracy");
     }
     const auto written = device_of(node);

@@ -75,6 +75,17 @@ class Named(Classifier):
         return {"embedding": y.mean((2, 3)), "scores": self.head(y)}
 
 
+class Evaluated(Classifier):
+    """Dropout and randomised ReLU in evaluation mode, where they are not random."""
+
+    def __init__(self):
+        super().__init__()
+        self.drop, self.rrelu = nn.Dropout(0.5, inplace=True), nn.RReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(F.feature_alpha_dropout(self.drop(self.features(self.rrelu(x))), 0.5, self.training))
+
+
 class Deep(Classifier):
     def forward(self, x: Tensor) -> Tuple[Tensor, List[Tensor]]:
         y = self.features(x)
@@ -102,9 +113,38 @@ class Normalised(Classifier):
         return self.head(self.relu(self.bn(self.conv(x))))
 
 
+class InstanceNormalised(Classifier):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.InstanceNorm2d(6, track_running_stats=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.relu(self.norm(self.conv(x))))
+
+
+class Attending(Classifier):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.features(x).flatten(2)
+        return self.fc(F.scaled_dot_product_attention(y, y, y, dropout_p=0.1).mean(2))
+
+
+class Recurrent(Classifier):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(6, 6, 2, batch_first=True, dropout=0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.lstm(self.features(x).flatten(2).transpose(1, 2))[0].mean(1))
+
+
 class Noisy(Classifier):
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x + torch.rand_like(x)))
+
+
+class NoisyInPlace(Classifier):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x + torch.empty_like(x).normal_()))
 
 
 class Counting(Classifier):
@@ -182,6 +222,7 @@ def main() -> None:
         (Beside, lambda out: out[1]),
         (TwoTensors, lambda out: out[1]),
         (Named, lambda out: out["scores"]),
+        (Evaluated, lambda out: out),
         (Deep, lambda out: out[1][1]),
         (Methods, lambda out: out),
     ]:
@@ -189,11 +230,14 @@ def main() -> None:
         torch.jit.script(model).save(str(folder / f"{kind.__name__}.pt"))
         x.numpy().tofile(folder / f"{kind.__name__}.in.bin")
         logits(model(x)).contiguous().numpy().tofile(folder / f"{kind.__name__}.out.bin")
-    for kind in [Noisy, Counting, Averaging, OnCuda, Required]:
+    for kind in [Noisy, NoisyInPlace, Counting, Averaging, OnCuda, Required]:
         torch.jit.script(kind().eval()).save(str(folder / f"{kind.__name__}.pt"))
-    for kind in [Dropped, Normalised]:
+    for kind in [Dropped, Normalised, InstanceNormalised, Attending, Recurrent]:
         torch.jit.trace(kind().train(), x, check_trace=False).save(str(folder / f"{kind.__name__}.pt"))
     torch.jit.trace(OneImage().eval(), x[:1]).save(str(folder / "OneImage.pt"))
+    # Enough of each to be told by its beginning or its name.
+    (folder / "weights.safetensors").write_bytes((20).to_bytes(8, "little") + b'{"__metadata__":{}}  ')
+    (folder / "network.onnx").write_bytes(b"\x08\x08\x12\x07pytorch")
     quantised().save(str(folder / "Quantised.pt"))
     plain = Methods().eval()
     torch.jit.optimize_for_inference(torch.jit.script(plain)).save(str(folder / "Optimised.pt"))
