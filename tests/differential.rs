@@ -230,7 +230,7 @@ fn compare_random(first: usize, runs: usize) -> Done {
 
 #[test]
 fn random_networks_are_what_they_are_in_pytorch() {
-    let (runs, seed) = (variable("DIFFERENTIAL_RUNS", 1500), variable("DIFFERENTIAL_SEED", 0));
+    let (runs, seed) = (variable("DIFFERENTIAL_RUNS", 1000), variable("DIFFERENTIAL_SEED", 0));
     let half = runs / 2;
     let done = std::thread::scope(|threads| {
         let other = threads.spawn(|| compare_random(seed + half, runs - half));

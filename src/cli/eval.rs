@@ -164,7 +164,7 @@ pub(super) fn compare(
         model_sha256: model.sha256(),
         sites: model.sites(),
         foreign: model.foreign(),
-        output: model.output(),
+        output: models.iter().find_map(Model::output),
         dataset: &dataset,
         sampled: &sample.description,
         preparation: &preparation,

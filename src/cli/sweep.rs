@@ -270,7 +270,7 @@ impl<'a> Sweep<'a> {
             model_sha256: first.sha256(),
             sites: first.sites(),
             foreign: first.foreign(),
-            output: first.output(),
+            output: models.iter().find_map(Model::output),
             dataset: &self.dataset,
             sampled: &self.sample.description,
             preparation: &preparation,
