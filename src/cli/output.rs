@@ -26,6 +26,7 @@ const BEGINNING: usize = 64;
 
 impl<'a> Files<'a> {
     /// The command reads the file or folder at `path`.
+    #[cfg(feature = "libtorch")]
     pub fn reads(mut self, flag: &'static str, path: impl Into<Option<&'a Path>>) -> Self {
         self.inputs.extend(path.into().map(|path| (flag, path)));
         self
@@ -38,6 +39,7 @@ impl<'a> Files<'a> {
     }
 
     /// The command adds to the file at `path`, and looks itself at what it is.
+    #[cfg(feature = "libtorch")]
     pub fn appends(mut self, flag: &'static str, path: impl Into<Option<&'a Path>>) -> Self {
         self.outputs.extend(path.into().map(|path| Output { flag, path, replaces: None }));
         self
@@ -152,10 +154,12 @@ pub(super) fn failure(flag: &'static str, path: &Path, source: std::io::Error) -
 mod tests {
     use super::*;
 
+    #[cfg(feature = "libtorch")]
     fn refused(files: &Files) -> String {
         files.check().expect_err("one file for two purposes").to_string()
     }
 
+    #[cfg(feature = "libtorch")]
     #[test]
     fn one_file_serves_one_purpose_by_whatever_name() {
         let folder = tempfile::tempdir().unwrap();
