@@ -265,6 +265,12 @@ fn a_site_in_a_branch_that_is_not_taken_is_calibrated_as_not_reached() {
     let unreached = lines.iter().find(|line| values(line) == 0).unwrap();
     assert_eq!(lines.iter().map(|line| values(line)).max(), Some(4 * 6 * 12 * 12));
     assert!(told.contains(&format!("{}: not reached by any image", unreached[0])), "{told}");
+    // What people copy from the text holds what was measured, as the file does.
+    for line in &lines {
+        let shown = told.lines().find(|shown| shown.split_whitespace().nth(1) == Some(&line[0]));
+        assert_eq!(shown.and_then(|shown| shown.split_whitespace().last()), Some(line[2].as_str()), "{told}");
+        assert!(values(line) == 0 || line[2].parse::<f64>().unwrap() >= line[6].parse().unwrap(), "{line:?}");
+    }
     let range = format!("file:{}", text(&out));
     polyact_succeeds(&[&["eval", "--relu-range", &range], &common[..]].concat());
 }
@@ -484,6 +490,31 @@ fn a_function_is_designed_as_table_json_and_csv() {
     let csv = polyact_succeeds(&[design.as_slice(), &["--format", "csv", "--method", "leastsq"]].concat());
     assert_eq!(csv.lines().count(), 1 + 2 * 5, "{csv}");
     assert!(csv.lines().any(|line| line.starts_with("gelu,\"[-3,3]\",4,leastsq,")), "{csv}");
+}
+
+/// What a command wrote it writes again, over every other of its formats.
+#[test]
+fn formats_replace_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let of_sign = ["table", "json", "csv", "list", "lattigo", "openfhe", "orion"];
+    let commands: [(&str, &[&str], &[&str]); 4] = [
+        ("a", &["design", "--degrees", "3,3", "--epsilon", "0.1"], &of_sign),
+        (
+            "a",
+            &["design", "--function", "step", "--interval=-8,-0.1", "--interval=0.1,8", "--degree", "5"],
+            &of_sign[..3],
+        ),
+        ("b", &["search", "--alpha", "4"], &of_sign[..3]),
+        ("b", &["search", "--error", "0.1", "--front"], &of_sign[..3]),
+    ];
+    let every = || {
+        commands.iter().flat_map(|(file, command, formats)| formats.iter().map(move |format| (file, command, format)))
+    };
+    for (file, command, format) in every().chain(every().rev()) {
+        let out = folder.path().join(file);
+        polyact_succeeds(&[command, &["--format", format, "--out", text(&out)][..]].concat());
+        assert!(fs::metadata(&out).unwrap().len() > 0);
+    }
 }
 
 #[test]

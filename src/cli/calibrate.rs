@@ -95,8 +95,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .reads("--dataset", &*arguments.dataset)
         .writes("--out", &*arguments.out, &[b"site,kind,range,"])
         .writes("--out", &*images_file, &[])
-        .writes("--json", arguments.json.as_deref(), &[b"{"])
-        .writes("--plan-out", arguments.plan_out.as_deref(), &[b"[[sites]]", b"#"])
+        .writes("--json", arguments.json.as_deref(), &[b"{\n  \"version\": \"*\",\n  \"model\": "])
+        .writes("--plan-out", arguments.plan_out.as_deref(), &[b"[[sites]]"])
         .writes("--plan-out", plan_images_file.as_deref(), &[])
         .writes("--plot", arguments.plot.as_ref().map(PlotFile::path), FIGURES)
         .check()?;
@@ -359,7 +359,7 @@ impl Measured<'_> {
                 short(site.max),
                 short(site.p99_9),
                 site.image,
-                short(site.range),
+                site.range.to_string(),
             ]
         });
         let mut text = format!(
@@ -374,7 +374,7 @@ impl Measured<'_> {
         let widest = (0..sites.len()).max_by(|&a, &b| ranges[a].total_cmp(&ranges[b]));
         if let Some(widest) = widest {
             text += &format!(
-                "\nthe widest range is {:.4} at {}; the ranges are in {}\n",
+                "\nthe widest range is {} at {}; the ranges are in {}\n",
                 ranges[widest],
                 sites[widest].name,
                 self.arguments.out.display()

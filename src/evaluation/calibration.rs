@@ -80,19 +80,21 @@ impl RangeRule {
         };
         let wide = measured * (1.0 + self.margin);
         let range = if self.step > 0.0 { (wide / self.step).ceil() * self.step } else { wide };
-        (range > 0.0 && range.is_finite()).then(|| rounded_up(range))
+        (range > 0.0 && range.is_finite()).then(|| rounded_up(range, measured))
     }
 }
 
-/// The least number of eight digits that is not below `range`: f32 has no more.
-fn rounded_up(range: f64) -> f64 {
+/// The least number of eight digits, f32 has no more, that is not below `range`, nor below `measured`. What the arithmetic of f64
+/// added to a round number, as in 39 · 0.1, is no reason to go up a digit.
+fn rounded_up(range: f64, measured: f64) -> f64 {
     const DIGITS: i32 = 8;
+    let least = measured.max(range * (1.0 - 4.0 * f64::EPSILON));
     let decimals = DIGITS - 1 - range.log10().floor() as i32;
     let (unit, exponent) = (range * 10f64.powi(decimals), -decimals);
     // Through text, whose numbers are the nearest to what they say.
     let written = |units: f64| format!("{units}e{exponent}").parse::<f64>().unwrap_or(range);
     let candidates = [unit.round(), unit.ceil(), unit.ceil() + 1.0].map(written);
-    candidates.into_iter().find(|&candidate| candidate >= range).unwrap_or(range)
+    candidates.into_iter().find(|&candidate| candidate >= least).unwrap_or(range)
 }
 
 /// An f32 as the shortest decimal number that stands for it; other numbers as they are.
@@ -104,6 +106,31 @@ pub fn shortest(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whole steps are written as such, though f64 has 39 · 0.1 = 3.9000000000000004.
+        #[test]
+        fn steps_add_no_digits(count in 1u32..100_000, step in 1u32..1000, decimals in 0i32..4, part in 0.001..0.999) {
+            let step = format!("{step}e-{decimals}").parse::<f64>().unwrap();
+            let mut statistics = Statistics::new(0);
+            statistics.add(Some(0), &[(f64::from(count) - part) * step], &[]);
+            let range = RangeRule { quantile: 1.0, margin: 0.0, step }.range(&statistics).unwrap();
+            let digits = range.to_string().trim_start_matches(['0', '.']).chars().filter(char::is_ascii_digit).count();
+            prop_assert!(range >= statistics.largest && digits <= 8, "{}", range);
+            let steps = range / step;
+            prop_assert!((steps - f64::from(count)).abs() < 1e-9, "{} steps of {}", steps, step);
+        }
+
+        #[test]
+        fn what_was_measured_is_inside(measured in prop_oneof![1e-30..1e30, 0.1..100.0], margin in 0.0..0.5) {
+            let mut statistics = Statistics::new(0);
+            statistics.add(Some(0), &[measured], &[]);
+            let range = RangeRule { quantile: 1.0, margin, step: 0.0 }.range(&statistics).unwrap();
+            let wide = measured * (1.0 + margin);
+            prop_assert!(range >= measured && range >= wide * (1.0 - 1e-15) && range <= wide * (1.0 + 2e-7), "{}", range);
+        }
+    }
 
     #[test]
     fn a_range_has_its_margin_and_is_rounded_up() {
@@ -121,9 +148,13 @@ mod tests {
             (16.0, 16.0),
             (1e-40, 1e-40),
         ] {
-            assert_eq!(rounded_up(measured), expected);
+            assert_eq!(rounded_up(measured, measured), expected);
         }
         assert_eq!([f64::from(146.26263f32), 0.1].map(shortest), [146.26263, 0.1]);
+        assert_eq!(rounded_up(f64::from(146.26263f32), 146.0), 146.26264);
+        // The largest input itself may be just above a round number.
+        let above = 0.3 + f64::EPSILON;
+        assert!(rounded_up(above, above) >= above);
         let nothing = RangeRule { quantile: 1.0, margin: 0.0, step: 1.0 }.range(&Statistics::new(0));
         assert_eq!(nothing, None);
     }
