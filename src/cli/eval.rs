@@ -169,6 +169,7 @@ pub(super) fn compare(
         sampled: &sample.description,
         preparation: &preparation,
         device: options.device.name(),
+        dtype: options.device.dtype(),
         batch,
     };
     let summary = Summary {

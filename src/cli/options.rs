@@ -97,6 +97,12 @@ impl DeviceOptions {
         self.device.iter().map(|&device| Ok(Model::load(path, device)?.with_output(&self.output))).collect()
     }
 
+    /// What the network's products are computed in, as result rows name it: TF32 is there on CUDA alone.
+    pub fn dtype(&self) -> &'static str {
+        let on_cuda = self.device.iter().any(|device| matches!(device, Device::Cuda(_)));
+        if self.tf32 && on_cuda { "tf32" } else { "float32" }
+    }
+
     /// The devices as result rows name them, `cuda:0+cuda:1`.
     pub fn name(&self) -> String {
         let name = |device: &Device| match device {
@@ -165,7 +171,10 @@ fn positive(text: &str) -> Result<usize, String> {
 impl ReadingOptions {
     /// The files that say which image is of which class.
     pub fn files(&self) -> Files<'_> {
-        Files::default().reads("--labels", self.labels.as_deref()).reads("--classes", self.classes.as_deref())
+        Files::default()
+            .reads("--labels", self.labels.as_deref())
+            .reads("--classes", self.classes.as_deref())
+            .reads("--devkit-synsets", self.devkit_synsets.as_deref())
     }
 
     /// Open the dataset at `path`.
@@ -222,5 +231,26 @@ impl ReadingOptions {
             );
         }
         Ok(sample)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        device: DeviceOptions,
+    }
+
+    #[test]
+    fn tf32_is_told_where_it_has_an_effect() {
+        let dtype = |arguments: &[&str]| Line::parse_from([&["polyact"], arguments].concat()).device.dtype();
+        assert_eq!(dtype(&[]), "float32");
+        assert_eq!(dtype(&["--tf32"]), "float32");
+        assert_eq!(dtype(&["--device", "cuda"]), "float32");
+        assert_eq!(dtype(&["--device", "cpu,cuda:1", "--tf32"]), "tf32");
     }
 }

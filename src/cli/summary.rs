@@ -23,6 +23,8 @@ pub(super) struct Setting<'a> {
     pub sampled: &'a str,
     pub preparation: &'a Preparation,
     pub device: String,
+    /// What the network computes in.
+    pub dtype: &'static str,
     pub batch: usize,
 }
 
@@ -71,7 +73,7 @@ impl Summary<'_> {
             seconds: tally.timing.seconds(),
             images_per_second: score.images() as f64 / tally.timing.seconds(),
             device: setting.device.clone(),
-            dtype: "float32".to_owned(),
+            dtype: setting.dtype.to_owned(),
             batch: setting.batch,
             model_sha256: setting.model_sha256.to_owned(),
             dataset_sha256: dataset_sha256(&evaluation.images),

@@ -275,6 +275,7 @@ impl<'a> Sweep<'a> {
             sampled: &self.sample.description,
             preparation: &preparation,
             device: device.name(),
+            dtype: device.dtype(),
             batch: grid.reading.batch,
         };
         let mut rows = Vec::new();
