@@ -41,6 +41,34 @@ pub fn text(bytes: &[u8]) -> Result<&str, std::str::Utf8Error> {
     std::str::from_utf8(bytes).map(|text| text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
+/// Numbers of lines, from 1, at places of a text that are asked for in their order. A CSV reader's own are one too small
+/// behind line breaks of CR LF and empty lines.
+#[derive(Debug)]
+pub struct LineNumbers<'a> {
+    rest: &'a [u8],
+    /// Where `rest` begins, and in which line.
+    at: usize,
+    line: u64,
+}
+
+impl LineNumbers<'_> {
+    /// Those of `text`.
+    pub fn of(text: &[u8]) -> LineNumbers<'_> {
+        LineNumbers { rest: text, at: 0, line: 1 }
+    }
+
+    /// Of the first line with something in it, from byte `place` on.
+    pub fn number(&mut self, place: u64) -> u64 {
+        let place = usize::try_from(place).unwrap_or(usize::MAX).saturating_sub(self.at).min(self.rest.len());
+        let breaks = self.rest[place..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let (behind, rest) = self.rest.split_at(place + breaks);
+        self.line += behind.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        self.at += behind.len();
+        self.rest = rest;
+        self.line
+    }
+}
+
 /// The error of a file of more than `most` bytes.
 pub fn too_long(most: u64) -> Error {
     Error::other(format!("it is longer than {most} bytes, the most that is read"))

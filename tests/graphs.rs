@@ -378,7 +378,10 @@ fn outputs_destroy_neither_inputs_nor_each_other() {
     let (out, labels, results) = (graphs.path("d.csv"), graphs.path("labels.txt"), graphs.path("d-results.csv"));
     fs::write(&labels, "0\n1\n").unwrap();
     fs::write(&results, format!("{}\n", ::polyact::report::COLUMNS.join(","))).unwrap();
-    let kept = || [&model, &labels, &results].map(|path| fs::read(path).unwrap());
+    let (synsets, design) = (graphs.path("synsets.txt"), graphs.path("d-design.json"));
+    fs::write(&synsets, "index,image,of a kind\n").unwrap();
+    polyact_succeeds(&["design", "--degrees", "3", "--format", "json", "--out", text(&design)]);
+    let kept = || [&model, &labels, &results, &synsets, &design].map(|path| fs::read(path).unwrap());
     let before = kept();
     let eval = ["eval", "--model", text(&model), "--dataset", text(&dataset), "--relu", "exact"];
     let calibrate = ["calibrate", "--model", text(&model), "--dataset", text(&dataset)];
@@ -390,11 +393,25 @@ fn outputs_destroy_neither_inputs_nor_each_other() {
         (&eval, ["--quiet", "--predictions", text(&results), "--json"], "of another kind"),
         (&calibrate, ["--quiet", "--out", text(&results), "--holdout=1"], "of another kind"),
         (&calibrate, ["--out", text(&out), "--plan-out", text(&out)], "--out writes this file"),
+        (&calibrate, ["--out", text(&out), "--json", text(&design)], "of another kind"),
+        (
+            &eval,
+            ["--devkit-synsets", text(&synsets), "--predictions", text(&synsets)],
+            "--devkit-synsets reads this file",
+        ),
+        (&["design", "--format=json"], ["--degrees", "3", "--out", text(&results)], "of another kind"),
+        (&["search", "--format=json"], ["--alpha", "4", "--out", text(&design)], "of another kind"),
     ] {
         let output = polyact(&[command, &more].concat());
         let told = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(2) && told.contains(part), "{more:?}: {told}");
         assert!(!out.exists(), "{more:?}");
+    }
+    #[cfg(unix)]
+    {
+        let link = graphs.path("d-link.csv");
+        std::os::unix::fs::symlink(&out, &link).unwrap();
+        fails(&[&eval[..], &["--out", text(&out), "--predictions", text(&link)]].concat(), 2, "--out writes this file");
     }
     fails(&["report", text(&results), "--merge", text(&results)], 2, "the command reads this file");
     assert!(kept() == before);

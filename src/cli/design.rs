@@ -86,10 +86,23 @@ fn alpha(text: &str) -> Result<u32, String> {
     }
 }
 
+/// How designs in all formats begin.
+const DESIGNS: &[&[u8]] = &[
+    b"stage ",
+    b"stage,",
+    b"function ",
+    b"function,",
+    b"{\n  \"schema\": ",
+    b"{\n  \"version\": \"*\",\n  \"function\": ",
+    b"0\n*.",
+    b"// Sign as a composition",
+    b"# Sign as a composition",
+];
+
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let out = arguments.out.as_deref();
     let plot = arguments.plot.as_ref().map(PlotFile::path);
-    Files::default().writes("--out", out, &[]).writes("--plot", plot, FIGURES).check()?;
+    Files::default().writes("--out", out, DESIGNS).writes("--plot", plot, FIGURES).check()?;
     let text = match arguments.function.design(arguments.precision, arguments.format)? {
         Some(text) => text,
         None => composed(&arguments)?,

@@ -45,8 +45,8 @@ impl<'a> Files<'a> {
         self
     }
 
-    /// The command replaces the file at `path`, which it may do if that is text that begins with one of `replaces`, or with
-    /// anything if there is none, or if it is empty.
+    /// The command replaces the file at `path`, which it may do if that is text that begins with one of `replaces`, where `*`
+    /// stands for anything, or with anything if there is none, or if it is empty.
     pub fn writes(
         mut self,
         flag: &'static str,
@@ -106,11 +106,22 @@ fn same(a: &Path, b: &Path) -> bool {
 
 /// The path without links and detours; of a file that is not there yet, that of its folder with its name.
 fn resolved(path: &Path) -> Option<PathBuf> {
-    if let Ok(path) = fs::canonicalize(path) {
-        return Some(path);
+    // As many links as Linux follows.
+    const LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        if let Ok(path) = fs::canonicalize(&path) {
+            return Some(path);
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = fs::canonicalize(folder).ok()?;
+        match fs::read_link(&path) {
+            // Writing makes the file that the link names.
+            Ok(target) => path = folder.join(target),
+            Err(_) => return Some(folder.join(path.file_name()?)),
+        }
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Some(fs::canonicalize(folder).ok()?.join(path.file_name()?))
+    None
 }
 
 /// Whether there is no file, or an empty one, or text that begins with one of `beginnings`.
@@ -123,7 +134,16 @@ fn may_be_replaced(path: &Path, beginnings: &[&[u8]]) -> bool {
     }
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
     let text = !bytes.contains(&0);
-    (text && beginnings.is_empty()) || beginnings.iter().any(|beginning| bytes.starts_with(beginning))
+    (text && beginnings.is_empty()) || beginnings.iter().any(|beginning| begins(bytes, beginning))
+}
+
+/// Whether `bytes` begin with `beginning`, in which `*` stands for whatever is between, such as the version that wrote it.
+fn begins(bytes: &[u8], beginning: &[u8]) -> bool {
+    let Some(star) = beginning.iter().position(|&byte| byte == b'*') else {
+        return bytes.starts_with(beginning);
+    };
+    let (before, after) = (&beginning[..star], &beginning[star + 1..]);
+    bytes.strip_prefix(before).is_some_and(|rest| rest.windows(after.len()).any(|window| window == after))
 }
 
 /// See that the file at `path` can be written, before there is anything to write; what it holds stays.
@@ -178,6 +198,12 @@ mod tests {
             let error = refused(&Files::default().reads("--model", &*model).appends("--out", &*linked));
             assert!(error.contains("--model reads this file"), "{error}");
         }
+        #[cfg(unix)]
+        for (name, target) in [("ahead.csv", "out.csv"), ("further.csv", "ahead.csv")] {
+            std::os::unix::fs::symlink(target, path(name)).unwrap();
+            let error = refused(&Files::default().appends("--out", &*out).writes("--json", &*path(name), &[]));
+            assert!(error.contains("--out writes this file"), "{name}: {error}");
+        }
         assert!(!out.exists(), "nothing is made before all is looked at");
         let null = Path::new("/dev/null");
         Files::default().writes("--out", null, &[]).writes("--json", null, &[]).check().unwrap();
@@ -196,6 +222,10 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), content);
         }
         check(&[]).unwrap();
+        for (content, fits) in [("{\"version\": \"0.1\", \"model\"", true), ("{\"version\": \"0.1\", \"for\"", false)] {
+            fs::write(&path, content).unwrap();
+            assert_eq!(check(&[b"{\"version\": \"*\", \"model\""]).is_ok(), fits, "{content}");
+        }
         fs::write(&path, b"PK\x03\x04\0\0").unwrap();
         assert!(check(&[]).unwrap_err().to_string().contains("of another kind"));
     }

@@ -118,10 +118,13 @@ struct Target {
     error: f64,
 }
 
+/// How degree sets in all formats begin.
+const SEARCHES: &[&[u8]] = &[b"target ", b"degrees ", b"alpha,target,", b"{\n  \"version\": \"*\",\n  \"for\": "];
+
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let out = arguments.out.as_deref();
     let plot = arguments.plot.as_ref().map(PlotFile::path);
-    Files::default().writes("--out", out, &[]).writes("--plot", plot, FIGURES).check()?;
+    Files::default().writes("--out", out, SEARCHES).writes("--plot", plot, FIGURES).check()?;
     let purpose = match (arguments.function, arguments.epsilon) {
         (Function::Sign, Some(epsilon)) => Purpose::Sign { epsilon },
         (Function::Relu | Function::Max, None) => Purpose::Relu,

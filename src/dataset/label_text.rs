@@ -9,6 +9,7 @@ use std::path::Path;
 use super::DatasetError;
 use super::labels::{Class, Classes, Labels, content};
 use super::listing::{file_name, is_image};
+use crate::bounded::LineNumbers;
 
 /// Names of columns, compared by their letters and digits in lower case.
 const IMAGE_COLUMNS: [&str; 14] = [
@@ -118,10 +119,11 @@ impl Parser<'_> {
             .flexible(true)
             .trim(csv::Trim::All)
             .from_reader(text.as_bytes());
+        let mut lines = LineNumbers::of(text.as_bytes());
         let mut records = Vec::new();
         for record in reader.records() {
             let record = record.map_err(|error| content(self.path, &error.to_string()))?;
-            let number = record.position().map_or(0, csv::Position::line);
+            let number = lines.number(record.position().map_or(0, csv::Position::byte));
             let fields: Vec<String> = record.iter().map(str::to_owned).collect();
             if fields.iter().any(|field| !field.is_empty()) {
                 records.push(Record { number, fields });

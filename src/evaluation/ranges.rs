@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use crate::activation::{RangeError, check_range};
-use crate::bounded;
+use crate::bounded::{self, LineNumbers};
 use crate::digest;
 use crate::model::Site;
 
@@ -120,9 +120,9 @@ impl RangesFile {
 
     fn parse(path: &Path, bytes: &[u8]) -> Result<RangesFile, RangesError> {
         let content = |line: u64, reason: String| RangesError::Content { path: path.to_owned(), line, reason };
-        let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .from_reader(bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes));
+        let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
+        let mut lines = LineNumbers::of(text);
         let mut of_site = HashMap::new();
         let headers = reader.headers().cloned().map_err(|error| content(1, error.to_string()))?;
         if let Some(missing) = ["site", "range"].iter().find(|name| !headers.iter().any(|column| column == **name)) {
@@ -130,10 +130,10 @@ impl RangesFile {
         }
         for record in reader.into_records() {
             let record = record.map_err(|error| {
-                let line = error.position().map_or(0, csv::Position::line);
+                let line = lines.number(error.position().map_or(0, csv::Position::byte));
                 content(line, error.to_string())
             })?;
-            let line = record.position().map_or(0, csv::Position::line);
+            let line = lines.number(record.position().map_or(0, csv::Position::byte));
             let Line { site, range } =
                 record.deserialize(Some(&headers)).map_err(|error| content(line, error.to_string()))?;
             let range = check_range(&range).map_err(|error| content(line, error.to_string()))?;
@@ -174,6 +174,7 @@ mod tests {
         assert!(error("site,kind\na,relu\n").contains("no column `range`"));
         assert!(error("site,range\na,1\nb,-2\n").contains("line 3: `-2` is no range"));
         assert!(error("site,range\na,1\na,2\n").contains("line 3: site a stands here a second time"));
+        assert!(error("\u{feff}site,range\r\na,1\r\n\r\nb,-2\r\n").contains("line 4: `-2` is no range"));
         assert!(error("site,range\na,1,7\n").contains("line 2"));
         assert!("twelve".parse::<Ranges>().unwrap_err().to_string().contains("file:ranges.csv"));
         assert!("file:/no/such.csv".parse::<Ranges>().unwrap_err().to_string().contains("/no/such.csv"));

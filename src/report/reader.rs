@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::COLUMNS;
-use crate::bounded;
+use crate::bounded::{self, LineNumbers};
 
 /// The columns of results that every version has written: those before this one, and it.
 const LAST_OF_THE_FIRST_VERSION: &str = "version";
@@ -100,11 +100,12 @@ fn parse(path: &Path, bytes: &[u8], form: &Form) -> Result<SavedResults, ReadErr
     let cut = (whole.len() < text.len()).then(|| line_after(whole.as_bytes()));
 
     let mut reader = csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(whole.as_bytes());
+    let mut lines = LineNumbers::of(whole.as_bytes());
     let (mut columns, mut rows): (Vec<String>, Vec<SavedRow>) = (Vec::new(), Vec::new());
     for record in reader.records() {
         // Text in memory that is UTF-8 gives no other errors than those of a reader without memory.
         let record = record.map_err(|error| ReadError::Io { path: owned(), source: error.into() })?;
-        let line = record.position().map_or(1, csv::Position::line);
+        let line = lines.number(record.position().map_or(0, csv::Position::byte));
         let fields: Vec<String> = record.iter().map(str::to_owned).collect();
         if columns.is_empty() {
             columns = fields;
@@ -199,6 +200,20 @@ mod tests {
         let latin = [header.as_bytes(), b"\nM\xfcnster,1\n"].concat();
         assert!(refused(&latin).contains("line 2: not UTF-8"));
         assert!(read(Path::new("nowhere.csv")).unwrap_err().to_string().contains("nowhere.csv: "));
+    }
+
+    #[test]
+    fn lines_are_counted_as_editors_do() {
+        let (header, fields) = (COLUMNS.join(","), vec!["1"; COLUMNS.len()].join(","));
+        for (text, numbers) in [
+            (format!("{header}\n{fields}\n\n{fields}\n"), [2, 4]),
+            (format!("\u{feff}{header}\r\n{fields}\r\n{fields}\n"), [2, 3]),
+            (format!("{header}\r\n\r\n{}\r\n{fields}\r\n", fields.replacen('1', "\"a\r\nb\"", 1)), [3, 5]),
+        ] {
+            let lines: Vec<u64> = parsed(text.as_bytes()).unwrap().rows.iter().map(|row| row.line).collect();
+            assert_eq!(lines, numbers, "{text:?}");
+        }
+        assert!(refused(format!("{header}\r\n{fields}\r\n1,2\r\n").as_bytes()).contains("line 3: 2 fields where"));
     }
 
     #[test]
