@@ -166,6 +166,18 @@ fn every_site_of_the_images_is_found_and_no_other() {
 }
 
 #[test]
+fn sites_have_the_names_of_the_modules() {
+    let graphs = Graphs::new();
+    let expected = fs::read_to_string(graphs.path("Members.names")).unwrap();
+    assert!(expected.lines().count() == 17 && expected.contains("blocks.1.0.second.2.1"), "{expected}");
+    for how in WAYS {
+        let model = Model::load(&graphs.path(&format!("Members.{how}.pt")), Device::Cpu).unwrap();
+        let names: Vec<&str> = model.sites().iter().map(|site| site.name.as_str()).collect();
+        assert_eq!(names.join("\n"), expected, "{how}");
+    }
+}
+
+#[test]
 fn what_is_not_polynomial_is_told_and_nothing_else() {
     let graphs = Graphs::new();
     for (name, operators) in [

@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "polyact/src/model/forks.h"
+#include "polyact/src/model/naming.h"
 #include "polyact/src/model/steady.h"
 
 namespace polyact {
@@ -147,6 +148,7 @@ torch::jit::Module load_frozen(const std::string& path, c10::Device device, torc
   const bool has_defaults = forward->function().getSchema().arguments().size() > 2;
   try {
     module.eval();
+    name_members(module);
     torch::jit::freeze_module_inplace(&module);
     auto graph = module.get_method("forward").graph();
     inline_forks(graph);

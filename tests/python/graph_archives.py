@@ -4,7 +4,8 @@
 
 Writes for each network and each of script and trace that takes it NAME.HOW.pt, and beside them NAME.in.bin and NAME.out.bin
 (f32): an input [3, 3, 12, 12] and PyTorch's output for it. A network that PyTorch refuses to run has NAME.refused with its
-message instead of an output. Infinite.pt is a network whose values f32 does not hold.
+message instead of an output. Members.names has the names of that network's activations and pools, a line each. Infinite.pt
+is a network whose values f32 does not hold.
 """
 
 import sys
@@ -345,6 +346,73 @@ class Convolution(Classifier):
         return self.head(F.relu(z))
 
 
+@torch.jit.interface
+class Activation(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        pass
+
+
+class Shifted(nn.Module):
+    def __init__(self, shift: float):
+        super().__init__()
+        self.act, self.shift = nn.ReLU(), shift
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(x - self.shift)
+
+
+class Block(nn.Module):
+    """Two lists of members of the same classes, called in turn."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.ModuleList([nn.ReLU(), Shifted(0.1), nn.Sequential(nn.Conv2d(6, 6, 1), nn.ReLU())])
+        self.second = nn.ModuleList([nn.ReLU(), Shifted(0.2), nn.Sequential(nn.Conv2d(6, 6, 1), nn.ReLU())])
+
+    def forward(self, x: Tensor) -> Tensor:
+        for first, second in zip(self.first, self.second):
+            x = second(first(x) - 0.3) - 0.1
+        return x
+
+
+class Members(Classifier):
+    """Modules that are called as members of members, as interfaces, and twice."""
+
+    act: Activation
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList([Block(), nn.ModuleList([Block()])])
+        self.named = nn.ModuleDict({"a": nn.ReLU(), "b": nn.MaxPool2d(2)})
+        self.act, self.same = Shifted(0.3), nn.Sequential(nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.blocks[1][0](self.blocks[0](self.conv(x)))
+        x = self.act(self.same[0](x) - 0.1)
+        for name, member in self.named.items():
+            x = member(x) - 0.2
+        return self.head(self.same(x))
+
+
+def called(model: nn.Module, x: Tensor) -> List[str]:
+    """The names of the activations and pools in the order in which they run, `NAME#2` for the second time."""
+    names: List[str] = []
+
+    def note(name: str):
+        def hook(*_) -> None:
+            again = sum(known.split("#")[0] == name for known in names)
+            names.append(f"{name}#{again + 1}" if again else name)
+
+        return hook
+
+    kinds = (nn.ReLU, nn.MaxPool2d)
+    hooks = [module.register_forward_hook(note(name)) for name, module in model.named_modules() if isinstance(module, kinds)]
+    model(x)
+    for hook in hooks:
+        hook.remove()
+    return names
+
+
 GEOMETRY = {
     "PoolStride0": (Pool, [2, 2], [0, 0], [0, 0], [1, 1]),
     "PoolPaddingBelow0": (Pool, [2, 2], [2, 2], [-1, -1], [1, 1]),
@@ -378,7 +446,7 @@ NETWORKS = {
     for kind in [
         ViewAfterPool, CopyInPlace, ViewInPlace, ChannelsLastByHand, StridesSeen, ShortcutInPlace, InputInPlace, Expanded,
         LessThanZero, LessThanZeroThroughView, Doubled, Written, Looped, Forked, OfWeights, Positions, Gate, Rows, SecondAxis, Mixed,
-        Floored, BatchStatistics, Chosen, Unreached, Same, Shuffled,
+        Floored, BatchStatistics, Chosen, Unreached, Same, Shuffled, Members,
     ]
 }  # fmt: skip
 
@@ -399,6 +467,8 @@ def main() -> None:
         except (RuntimeError, ValueError) as error:
             (folder / f"{name}.refused").write_text(str(error))
             continue
+        if kind is Members:
+            (folder / "Members.names").write_text("\n".join(called(model, x.clone())))
         output.contiguous().numpy().tofile(folder / f"{name}.out.bin")
         torch.jit.trace(model, x.clone(), check_trace=False).save(str(folder / f"{name}.trace.pt"))
 
