@@ -15,11 +15,12 @@ mod libtorch {
     const VERSION: &str = "2.13.0";
 
     /// The C++ side of `src/model`.
-    const CPP: [&str; 15] = [
+    const CPP: [&str; 16] = [
         "archive",
         "batch",
         "convolution",
         "forks",
+        "graph",
         "layout",
         "libtorch",
         "naming",

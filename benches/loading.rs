@@ -25,7 +25,7 @@ fn main() {
         let start = Instant::now();
         let mut images = 0;
         std::thread::scope(|threads| {
-            for batch in dataset.read_ahead(threads, &preparation, &all, 64) {
+            for batch in dataset.read_ahead(threads, &preparation, &all, 64, Vec::new()) {
                 images += batch.indices.len();
             }
         });

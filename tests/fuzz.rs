@@ -341,7 +341,7 @@ mod networks {
         ("journal", |place, bytes| {
             let path = place.file("j", bytes);
             for resume in [false, true] {
-                if let Ok((mut journal, done)) = Journal::open(&path, "s", resume, 2) {
+                if let Ok((mut journal, done)) = Journal::open(&path, "s", resume, 2, None) {
                     journal.add(1, &done[0]).unwrap();
                 }
             }

@@ -116,7 +116,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let preparation = arguments.preparation.resolve(model.preprocess(), &dataset)?;
     warn(model);
     let (batch, strict) = (arguments.reading.batch, arguments.reading.strict);
-    let scope = Scope { dataset: &dataset, preparation: &preparation, images, batch, strict, stop_at_overflow: false };
+    let scope = Scope {
+        dataset: &dataset,
+        preparation: &preparation,
+        images,
+        batch,
+        strict,
+        stop_at_overflow: false,
+        until: None,
+    };
     let bar = progress_bar(images.len(), arguments.quiet);
     let calibration = calibrate(model, scope, &arguments.candidates, |done| bar.set_position(done as u64));
     bar.finish_and_clear();

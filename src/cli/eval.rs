@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::calibrate::images_file;
 use super::configuration::{ConfigurationOptions, OnOverflow};
-use super::options::{ModelOptions, ReadingOptions};
+use super::options::{ModelOptions, ReadingOptions, UntilOptions};
 use super::output::{Files, failure};
 use super::preparation::PreparationOptions;
 use super::summary::{Setting, Summary, by_harm, needed};
@@ -40,6 +40,8 @@ pub struct Arguments {
     configuration: ConfigurationOptions,
     #[command(flatten)]
     preparation: PreparationOptions,
+    #[command(flatten)]
+    until: UntilOptions,
     #[command(flatten)]
     output: OutputOptions,
     /// Print the row as JSON instead of a table
@@ -88,6 +90,7 @@ const EXAMPLES: &str = "Examples:
   polyact eval --model resnet50.pt --dataset imagenet/val --relu-range 50 --limit 1000
   polyact eval --model resnet50.pt --dataset ILSVRC2012_img_val.tar --labels synset_labels.txt ...
   polyact eval --model resnet50.pt --dataset imagenet/val --relu-range file:ranges.csv --holdout 1000
+  polyact eval --model resnet50.pt --dataset imagenet/val --relu-range 50 --until 0.2
 
 Inputs beyond a range are counted and, unless --on-overflow says so, not clipped: there the polynomials
 blow up, as they would under encryption. ReLU6 is ReLU(x) - ReLU(x-6), and the range of its second
@@ -97,94 +100,109 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let files = arguments.configuration.files(arguments.reading.files());
     let files = files.reads("--model", &*arguments.model.model).reads("--dataset", &*arguments.dataset);
     arguments.output.check(files)?;
-    let (row, text) = compare(
-        &arguments.model,
-        &arguments.dataset,
-        &arguments.reading,
-        || arguments.configuration.read(),
-        arguments.configuration.on_overflow == OnOverflow::Error,
-        &arguments.preparation,
-        &arguments.output,
-    )?;
-    print(&if arguments.json { serde_json::to_string_pretty(&row.json()?)? + "\n" } else { text })
+    let task = Task {
+        model: &arguments.model,
+        dataset: &arguments.dataset,
+        reading: &arguments.reading,
+        until: arguments.until,
+        preparation: &arguments.preparation,
+        output: &arguments.output,
+        stop_at_overflow: arguments.configuration.on_overflow == OnOverflow::Error,
+    };
+    let (row, text) = task.compare(|| arguments.configuration.read())?;
+    print(&if arguments.json { serde_json::to_string_pretty(&row.json())? + "\n" } else { text })
 }
 
-/// Run both passes, write what `output` asks for; the row, and the text for people.
-///
-/// # Errors
-/// Output files that cannot be written, before any work; then whatever is wrong with the model or the images.
-pub(super) fn compare(
-    options: &ModelOptions,
-    path: &Path,
-    reading: &ReadingOptions,
-    configuration: impl FnOnce() -> Result<Configuration, Failure>,
-    stop_at_overflow: bool,
-    preparation: &PreparationOptions,
-    output: &OutputOptions,
-) -> Result<(Row, String), Failure> {
-    let results = output.out.as_deref().map(Results::open).transpose()?;
-    let per_class = Table::create("--per-class", output.per_class.as_deref())?;
-    let overflow_report = Table::create("--overflow-report", output.overflow_report.as_deref())?;
-    let predictions = Table::create("--predictions", output.predictions.as_deref())?;
-    let configuration = configuration()?;
-    let models = options.load()?;
-    let model = &models[0];
-    let substitution = configuration.resolve(model.sites(), &mut Designs::default())?;
-    let replicas = replicas(&models, std::slice::from_ref(&substitution))?;
-    let dataset = reading.open(path)?;
-    let sample = reading.evaluated(&dataset)?;
-    let images = &sample.images;
-    let preparation = preparation.resolve(model.preprocess(), &dataset)?;
-    warn(model);
+/// One model over one dataset, and where what comes out goes.
+pub(super) struct Task<'a> {
+    pub model: &'a ModelOptions,
+    pub dataset: &'a Path,
+    pub reading: &'a ReadingOptions,
+    pub until: UntilOptions,
+    pub preparation: &'a PreparationOptions,
+    pub output: &'a OutputOptions,
+    pub stop_at_overflow: bool,
+}
 
-    let (batch, strict) = (reading.batch, reading.strict);
-    let scope = Scope { dataset: &dataset, preparation: &preparation, images, batch, strict, stop_at_overflow };
-    let bar = progress_bar(images.len(), output.quiet);
-    let mut watch = Watch { dataset: &dataset, bar, predictions, classes: Vec::new() };
-    watch.begin()?;
-    let mut evaluation = Evaluation::default();
-    let evaluated = evaluate(&replicas, scope, &mut evaluation, &mut watch);
-    watch.bar.finish_and_clear();
-    evaluated?;
-    watch.end()?;
-    tell_broken(&dataset, &evaluation.broken);
-    tell_calibrated(std::slice::from_ref(&configuration), &evaluation)?;
-    tell_chance(&evaluation);
-    let tally = &evaluation.tallies[0];
-    if let Some(table) = per_class {
-        watch.classes.resize(tally.score.classes(), ClassScore::default());
-        table.classes(&watch.classes)?;
-    }
-    if let Some(table) = overflow_report {
-        table.overflows(&dataset, model.sites(), &substitution, tally)?;
-    }
+impl Task<'_> {
+    /// Run both passes, write what is asked for; the row, and the text for people.
+    ///
+    /// # Errors
+    /// Output files that cannot be written, before any work; then whatever is wrong with the model or the images.
+    pub fn compare(
+        &self,
+        configuration: impl FnOnce() -> Result<Configuration, Failure>,
+    ) -> Result<(Row, String), Failure> {
+        let Task { model: options, dataset: path, reading, until, preparation, output, stop_at_overflow } = *self;
+        let results = output.out.as_deref().map(Results::open).transpose()?;
+        let per_class = Table::create("--per-class", output.per_class.as_deref())?;
+        let overflow_report = Table::create("--overflow-report", output.overflow_report.as_deref())?;
+        let predictions = Table::create("--predictions", output.predictions.as_deref())?;
+        let configuration = configuration()?;
+        let models = options.load()?;
+        let model = &models[0];
+        let substitution = configuration.resolve(model.sites(), &mut Designs::default())?;
+        let replicas = replicas(&models, std::slice::from_ref(&substitution))?;
+        let dataset = reading.open(path)?;
+        let sample = reading.evaluated(&dataset, until)?;
+        let images = &sample.images;
+        let preparation = preparation.resolve(model.preprocess(), &dataset)?;
+        warn(model);
 
-    let setting = Setting {
-        model: name_of(&options.model),
-        model_sha256: model.sha256(),
-        sites: model.sites(),
-        foreign: model.foreign(),
-        output: models.iter().find_map(Model::output),
-        dataset: &dataset,
-        sampled: &sample.description,
-        preparation: &preparation,
-        device: options.device.name(),
-        dtype: options.device.dtype(),
-        batch,
-    };
-    let summary = Summary {
-        setting: &setting,
-        configuration: &configuration,
-        substitution: &substitution,
-        evaluation: &evaluation,
-        tally,
-    };
-    let row = summary.row();
-    if let Some(results) = results {
-        results.append(&row)?;
+        let (batch, strict) = (reading.batch, reading.strict);
+        let until = until.of(images.len());
+        let scope =
+            Scope { dataset: &dataset, preparation: &preparation, images, batch, strict, stop_at_overflow, until };
+        let bar = progress_bar(images.len(), output.quiet);
+        let mut watch = Watch { dataset: &dataset, bar, predictions, classes: Vec::new() };
+        watch.begin()?;
+        let mut evaluation = Evaluation::default();
+        let evaluated = evaluate(&replicas, scope, &mut evaluation, &mut watch);
+        watch.bar.finish_and_clear();
+        evaluated?;
+        watch.end()?;
+        tell_broken(&dataset, &evaluation.broken);
+        tell_calibrated(std::slice::from_ref(&configuration), &evaluation)?;
+        tell_chance(&evaluation);
+        let tally = &evaluation.tallies[0];
+        if let Some(table) = per_class {
+            watch.classes.resize(tally.score.classes(), ClassScore::default());
+            table.classes(&watch.classes)?;
+        }
+        if let Some(table) = overflow_report {
+            table.overflows(&dataset, model.sites(), &substitution, tally)?;
+        }
+
+        let setting = Setting {
+            model: name_of(&options.model),
+            model_sha256: model.sha256(),
+            graph: model.graph(),
+            sites: model.sites(),
+            foreign: model.foreign(),
+            output: models.iter().find_map(Model::output),
+            dataset: &dataset,
+            sampled: &sample.description,
+            available: images.len(),
+            until,
+            preparation: &preparation,
+            device: options.device.name(),
+            dtype: options.device.dtype(),
+            batch,
+        };
+        let summary = Summary {
+            setting: &setting,
+            configuration: &configuration,
+            substitution: &substitution,
+            evaluation: &evaluation,
+            tally,
+        };
+        let row = summary.row();
+        if let Some(results) = results {
+            results.append(&row)?;
+        }
+        let text = summary.text(&row);
+        Ok((row, text))
     }
-    let text = summary.text(&row);
-    Ok((row, text))
 }
 
 /// The name of an archive in results: its file's, without the ending.
@@ -309,8 +327,8 @@ impl Observer for Watch<'_> {
         table.line(fields).map_err(std::io::Error::other)
     }
 
-    fn batch(&mut self, done: usize, _batch: &Evaluation, all: &Evaluation) -> std::io::Result<()> {
-        self.bar.set_position(done as u64);
+    fn batch(&mut self, _batch: &Evaluation, all: &Evaluation) -> std::io::Result<()> {
+        self.bar.set_position(all.position() as u64);
         if let Some(Tally { score, .. }) = all.tallies.first() {
             self.bar.set_message(format!("exact {:.2} %, approximate {:.2} %", score.top1_exact(), score.top1()));
         }

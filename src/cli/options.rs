@@ -9,7 +9,7 @@ use super::Failure;
 use super::output::Files;
 use crate::activation::Isa;
 use crate::dataset::{Coverage, Dataset, Layout, OpenOptions, Part, Sample, Sampling, Size};
-use crate::evaluation::DEFAULT_BATCH;
+use crate::evaluation::{DEFAULT_BATCH, Until};
 use crate::model::{self, Model};
 
 /// The model and where it runs.
@@ -153,7 +153,7 @@ pub(super) struct ReadingOptions {
     /// Keep N images apart, drawn by --seed: `calibrate` measures on these alone, `eval` and `sweep` leave them out
     #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
     pub holdout: Option<usize>,
-    /// Which images --limit and --holdout draw
+    /// Which images --limit and --holdout draw, and the order of --until
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub seed: u64,
     /// Images in one pass through the network
@@ -166,6 +166,27 @@ pub(super) struct ReadingOptions {
 
 fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "expected a positive whole number".to_owned())
+}
+
+/// When a run may stop before the last image.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(super) struct UntilOptions {
+    /// Stop when the difference in top-1 that all images would give is known within W points with 95 %, over images in an
+    /// order drawn by --seed
+    #[arg(long, value_name = "W", value_parser = width, allow_negative_numbers = true)]
+    pub until: Option<f64>,
+}
+
+impl UntilOptions {
+    /// For so many images.
+    pub fn of(self, images: usize) -> Option<Until> {
+        self.until.map(|width| Until::new(width, images))
+    }
+}
+
+fn width(text: &str) -> Result<f64, String> {
+    let width = text.parse().ok().filter(|width| (0.001..=100.0).contains(width));
+    width.ok_or_else(|| "expected a width in points from 0.001 to 100, such as 0.2".to_owned())
 }
 
 impl ReadingOptions {
@@ -196,12 +217,12 @@ impl ReadingOptions {
         Ok(dataset)
     }
 
-    /// The images to evaluate: chosen from those that are not held out.
+    /// The images to evaluate: chosen from those that are not held out, in a random order if the run may stop early.
     ///
     /// # Errors
     /// [`Failure::Usage`] if --holdout leaves none.
-    pub fn evaluated(&self, dataset: &Dataset) -> Result<Sample, Failure> {
-        self.choose(dataset, Part::Rest)
+    pub fn evaluated(&self, dataset: &Dataset, until: UntilOptions) -> Result<Sample, Failure> {
+        self.choose(dataset, Part::Rest, until.until.is_some())
     }
 
     /// The images to calibrate on: chosen from those held out, or from all.
@@ -209,16 +230,16 @@ impl ReadingOptions {
     /// # Errors
     /// [`Failure::Usage`] if --holdout leaves none to evaluate.
     pub fn calibrated(&self, dataset: &Dataset) -> Result<Sample, Failure> {
-        self.choose(dataset, Part::HeldOut)
+        self.choose(dataset, Part::HeldOut, false)
     }
 
-    fn choose(&self, dataset: &Dataset, part: Part) -> Result<Sample, Failure> {
+    fn choose(&self, dataset: &Dataset, part: Part, shuffled: bool) -> Result<Sample, Failure> {
         let size = match (self.limit, self.first) {
             (Some(count), _) => Size::Drawn(count),
             (None, Some(count)) => Size::First(count),
             (None, None) => Size::All,
         };
-        let sampling = Sampling { size, holdout: self.holdout, seed: self.seed };
+        let sampling = Sampling { size, holdout: self.holdout, seed: self.seed, shuffled };
         let sample = sampling.choose(dataset.len(), part).ok_or_else(|| {
             let (count, name, images) = (self.holdout.unwrap_or_default(), dataset.name(), dataset.len());
             Failure::Usage(format!("--holdout {count}: {name} has only {images} images"))

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::eval::{OutputOptions, compare};
-use super::options::{DeviceOptions, ModelOptions, ReadingOptions};
+use super::eval::{OutputOptions, Task};
+use super::options::{DeviceOptions, ModelOptions, ReadingOptions, UntilOptions};
 use super::preparation::{PreparationOptions, Side};
 use super::{Failure, print};
 use crate::activation::{Arithmetic, Spec};
@@ -82,15 +82,16 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     let files = arguments.reading.files().reads("--model", &*model.model).reads("--imagenet", &*arguments.imagenet);
     arguments.output.check(files)?;
-    let (row, text) = compare(
-        &model,
-        &arguments.imagenet,
-        &arguments.reading,
-        || Ok(configuration),
-        false,
-        &preparation,
-        &arguments.output,
-    )?;
+    let task = Task {
+        model: &model,
+        dataset: &arguments.imagenet,
+        reading: &arguments.reading,
+        until: UntilOptions::default(),
+        preparation: &preparation,
+        output: &arguments.output,
+        stop_at_overflow: false,
+    };
+    let (row, text) = task.compare(|| Ok(configuration))?;
     print(&(text + &beside(published, &row)))
 }
 

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::activation::Arithmetic;
 use crate::dataset::{Dataset, Interpolation, Preparation, Transform};
-use crate::evaluation::{Configuration, Evaluation, SiteOverflow, Substitution, Tally, Timing, dataset_sha256};
-use crate::model::{Foreign, Site};
+use crate::evaluation::{
+    Configuration, Evaluation, Score, SiteOverflow, Substitution, Tally, Timing, Until, dataset_sha256,
+};
+use crate::minimax::cost::Cost;
+use crate::model::{Foreign, Graph, Site};
 use crate::report::{Align, Row, table};
 
 /// What an evaluation was made of, the same for all its configurations.
@@ -13,6 +16,7 @@ pub(super) struct Setting<'a> {
     /// The archive's name.
     pub model: String,
     pub model_sha256: &'a str,
+    pub graph: &'a Graph,
     pub sites: &'a [Site],
     /// Nodes that are neither sites nor polynomial.
     pub foreign: &'a [Foreign],
@@ -21,6 +25,9 @@ pub(super) struct Setting<'a> {
     pub dataset: &'a Dataset,
     /// How the images were chosen.
     pub sampled: &'a str,
+    /// How many images there were, and when the configurations stopped before the last.
+    pub available: usize,
+    pub until: Option<Until>,
     pub preparation: &'a Preparation,
     pub device: String,
     /// What the network computes in.
@@ -42,8 +49,10 @@ impl Summary<'_> {
     pub fn row(&self) -> Row {
         let Summary { setting, configuration, evaluation, tally, .. } = self;
         let Preparation { transform, mean, std } = setting.preparation;
-        let score = &tally.score;
+        let (score, exact) = (&tally.score, evaluation.exact_of(tally));
+        let interval = setting.until.map(|until| until.interval(&tally.stretches));
         let cost = self.substitution.cost(setting.sites);
+        let total = self.substitution.total(setting.sites, setting.graph);
         let has = |pools: bool| setting.sites.iter().any(|site| site.kind.is_pool() == pools);
         let approximates = |pools: bool| {
             let sites = setting.sites.iter().zip(&self.substitution.sites);
@@ -76,11 +85,11 @@ impl Summary<'_> {
             dtype: setting.dtype.to_owned(),
             batch: setting.batch,
             model_sha256: setting.model_sha256.to_owned(),
-            dataset_sha256: dataset_sha256(&evaluation.images),
+            dataset_sha256: dataset_sha256(evaluation.images_of(tally)),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            seconds_exact: evaluation.exact.seconds(),
+            seconds_exact: exact.seconds(),
             top1_se: score.top1_standard_error(),
-            broken_images: evaluation.broken.len(),
+            broken_images: evaluation.broken_of(tally),
             plan: configuration.plan.as_ref().map(ToString::to_string),
             on_overflow: if configuration.clip { "clip" } else { "count" }.to_owned(),
             sweep: None,
@@ -98,8 +107,17 @@ impl Summary<'_> {
             output: setting.output.map(str::to_owned),
             batch_seconds: tally.timing.median(),
             batch_seconds_spread: tally.timing.spread(),
-            batch_seconds_exact: evaluation.exact.median(),
-            batch_seconds_exact_spread: evaluation.exact.spread(),
+            batch_seconds_exact: exact.median(),
+            batch_seconds_exact_spread: exact.spread(),
+            top1_lost: score.lost(),
+            top1_won: score.won(),
+            top1_diff_se: score.difference_standard_error(),
+            total_depth: total.and_then(|total| total.depth),
+            total_mults: total.and_then(|total| total.multiplications),
+            until: setting.until.map(|until| until.width()),
+            available: setting.until.map(|_| setting.available),
+            top1_diff_low: interval.map(|[low, _]| low),
+            top1_diff_high: interval.map(|[_, high]| high),
         }
     }
 
@@ -124,12 +142,13 @@ impl Summary<'_> {
         if self.configuration.clip {
             text += "inputs beyond a range are clipped, as no encrypted circuit can\n";
         }
+        text += &total_cost(row);
         text += &accuracy(row);
-        text += &format!(
-            "agreement {:.3} %, largest difference of a logit {:.3e}, standard error of top-1 {:.3}\n",
-            row.agreement, row.max_logit_error, row.top1_se
-        );
-        text += &batch_times(&self.evaluation.exact, &self.tally.timing);
+        text += &difference(&self.tally.score);
+        text +=
+            &format!("agreement {:.3} %, largest difference of a logit {:.3e}\n", row.agreement, row.max_logit_error);
+        text += &stopped(row);
+        text += &batch_times(self.evaluation.exact_of(self.tally), &self.tally.timing);
         text + &overflow(self.setting.sites, self.tally)
     }
 
@@ -140,25 +159,25 @@ impl Summary<'_> {
 
     /// A line for each activation of each kind of site.
     fn activations(&self) -> String {
-        let mut groups: BTreeMap<(bool, String), Vec<Option<f64>>> = BTreeMap::new();
-        let mut costs = BTreeMap::new();
-        for (site, substitute) in self.setting.sites.iter().zip(&self.substitution.sites) {
+        // Sites of one kind and cost, by what stands in for them.
+        let mut groups: BTreeMap<(bool, String, String, Cost), Vec<Option<f64>>> = BTreeMap::new();
+        let costs = self.substitution.costs(self.setting.sites);
+        for ((site, substitute), cost) in self.setting.sites.iter().zip(&self.substitution.sites).zip(costs) {
             if !self.evaluation.ran.contains(&site.index) {
                 continue;
             }
-            let key = (site.kind.is_pool(), substitute.spec.to_string());
             let range = substitute.approximation.as_ref().map(|(_, range)| *range);
-            costs.insert(key.clone(), substitute.approximation.as_ref().map(|(activation, _)| activation.cost()));
+            let key = (site.kind.is_pool(), substitute.spec.to_string(), site.kind.to_string(), cost);
             groups.entry(key).or_default().push(range);
         }
         let mut text = String::new();
-        for ((pool, spec), ranges) in groups {
-            let (count, kind) = (ranges.len(), if pool { "maxpool" } else { "relu" });
+        for ((_, spec, kind, cost), ranges) in groups {
+            let count = ranges.len();
             let bounds: Vec<f64> = ranges.into_iter().flatten().collect();
-            let Some(cost) = costs[&(pool, spec.clone())] else {
+            if bounds.is_empty() {
                 text += &format!("{count} {kind} exact\n");
                 continue;
-            };
+            }
             let (least, most) = bounds.iter().fold((f64::INFINITY, 0f64), |(low, high), &b| (low.min(b), high.max(b)));
             let on = match least == most {
                 true => format!("on [-{most},{most}]"),
@@ -171,6 +190,45 @@ impl Summary<'_> {
             );
         }
         text
+    }
+}
+
+/// What all approximate sites cost together.
+fn total_cost(row: &Row) -> String {
+    let (Some(depth), Some(products)) = (row.total_depth, row.total_mults) else {
+        let of_a_loop =
+            "levels and multiplications in all cannot be told, since the graph does not say how often a loop turns\n";
+        return if row.depth.is_some() { of_a_loop.to_owned() } else { String::new() };
+    };
+    format!("in all {depth} levels of activations along the longest path, {products} multiplications\n")
+}
+
+/// How far the difference of top-1 is from chance.
+fn difference(score: &Score) -> String {
+    let [low, high] = score.top1_interval();
+    let p = score.difference_p();
+    let p = if p < 0.001 { format!("{p:.1e}") } else { format!("{p:.3}") };
+    format!(
+        "{} images lost, {} won: standard error of the difference {:.3}, McNemar's exact p {p}\n95 % interval of the approximate \
+         top-1 {low:.3} to {high:.3}\n",
+        score.lost(),
+        score.won(),
+        score.difference_standard_error()
+    )
+}
+
+/// What a run that may stop early says of all images.
+fn stopped(row: &Row) -> String {
+    match (row.until, row.available, row.top1_diff_low, row.top1_diff_high) {
+        (Some(width), Some(available), Some(low), Some(high)) if row.images + row.broken_images < available => format!(
+            "stopped after {} of {available} images: with 95 %, all would give a difference from {low:+.3} to {high:+.3}, within \
+             {width} points\n",
+            row.images + row.broken_images
+        ),
+        (Some(width), ..) => {
+            format!("all images were needed: the difference was not known within {width} points before\n")
+        }
+        _ => String::new(),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::dataset::{Dataset, Sample};
 use crate::digest;
 use crate::evaluation::{
     Axes, Configuration, Designs, Evaluation, Journal, JournalError, Observer, Prediction, Scope, Shard, Substitution,
-    Timing, evaluate, sweep_name,
+    Timing, Until, evaluate, sweep_name,
 };
 use crate::model::Model;
 use crate::report::{Align, Results, Row, table};
@@ -78,7 +78,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     };
     let (rows, before) = sweep.run(out)?;
     if arguments.json {
-        let rows: Vec<_> = rows.iter().map(Row::json).collect::<Result<_, _>>()?;
+        let rows: Vec<_> = rows.iter().map(Row::json).collect();
         return print(&(serde_json::to_string_pretty(&rows)? + "\n"));
     }
     let mut text = if rows.is_empty() { String::new() } else { rows_table(&rows) };
@@ -134,7 +134,7 @@ impl<'a> Sweep<'a> {
         };
         let configurations = axes.configurations();
         let dataset = grid.reading.open(&grid.dataset)?;
-        let sample = grid.reading.evaluated(&dataset)?;
+        let sample = grid.reading.evaluated(&dataset, grid.until)?;
         arguments.device.prepare()?;
         let mut decisive = vec![env!("CARGO_PKG_VERSION").to_owned(), arguments.device.name()];
         for path in &grid.model {
@@ -151,8 +151,13 @@ impl<'a> Sweep<'a> {
         let labels: Vec<u8> = dataset.labels().iter().flat_map(|label| label.to_le_bytes()).collect();
         decisive.push(format!("{} {} {sample:?}", dataset.name(), digest::of_text(&labels)));
         let DeviceOptions { tf32, output, .. } = &arguments.device;
-        decisive.push(format!("{} {tf32} {output} {:?}", grid.reading.batch, grid.preparation));
+        decisive.push(format!("{} {tf32} {output} {:?} {:?}", grid.reading.batch, grid.preparation, grid.until));
         Ok(Sweep { arguments, configurations, dataset, sample, name: sweep_name(&decisive) })
+    }
+
+    /// When configurations stop.
+    fn until(&self) -> Option<Until> {
+        self.arguments.grid.until.of(self.sample.images.len())
     }
 
     /// How many rows the whole sweep has.
@@ -190,7 +195,8 @@ impl<'a> Sweep<'a> {
             return Err(Failure::Usage(reason));
         }
         let name = format!("{} {}/{}", self.name, shard.index, shard.count);
-        let (mut journal, done) = Journal::open(&journal_file(out), &name, *resume, grid.model.len())?;
+        let (mut journal, done) =
+            Journal::open(&journal_file(out), &name, *resume, grid.model.len(), self.until().as_ref())?;
         let rows = self.add_rows(&results, &mut journal, done, |model, at| !there.contains(&row_of(model, at)));
         match rows {
             Ok(rows) => journal.remove().map(|()| (rows, before)).map_err(Failure::from),
@@ -244,21 +250,21 @@ impl<'a> Sweep<'a> {
         let substitutions = self.substitutions(first, part.clone())?;
         let preparation = grid.preparation.resolve(first.preprocess(), &self.dataset)?;
         warn(first);
-        let behind = done.images.len() + done.broken.len();
         self.check_done(&done, first.sites().len(), substitutions.len())?;
         let scope = Scope {
             dataset: &self.dataset,
             preparation: &preparation,
-            images: &self.sample.images[behind..],
+            images: &self.sample.images,
             batch: grid.reading.batch,
             strict: grid.reading.strict,
             stop_at_overflow: grid.on_overflow == OnOverflow::Error,
+            until: self.until(),
         };
         let bar = progress_bar(self.sample.images.len(), *quiet);
-        bar.set_position(behind as u64);
+        bar.set_position(done.position() as u64);
         bar.reset_eta();
         let message = format!("{}, {} configurations", name_of(path), part.len());
-        let mut watch = Watch { bar, behind, message, add };
+        let mut watch = Watch { bar, message, add };
         let evaluated = evaluate(&replicas(&models, &substitutions)?, scope, &mut done, &mut watch);
         watch.bar.finish_and_clear();
         evaluated?;
@@ -268,11 +274,14 @@ impl<'a> Sweep<'a> {
         let setting = Setting {
             model: name_of(path),
             model_sha256: first.sha256(),
+            graph: first.graph(),
             sites: first.sites(),
             foreign: first.foreign(),
             output: models.iter().find_map(Model::output),
             dataset: &self.dataset,
             sampled: &self.sample.description,
+            available: self.sample.images.len(),
+            until: self.until(),
             preparation: &preparation,
             device: device.name(),
             dtype: device.dtype(),
@@ -296,7 +305,7 @@ impl<'a> Sweep<'a> {
     /// Whether what the journal says fits the model, and the images that were evaluated before are still the same.
     fn check_done(&self, done: &Evaluation, sites: usize, configurations: usize) -> Result<(), Failure> {
         let overflows = done.tallies.iter().flat_map(|tally| &tally.overflows);
-        let fits = done.images.len() + done.broken.len() <= self.sample.images.len()
+        let fits = done.position() <= self.sample.images.len()
             && (done.tallies.len() == configurations || done.images.is_empty() && done.tallies.is_empty())
             && done.broken.iter().all(|broken| broken.index < self.dataset.len())
             && overflows.into_iter().all(|met| met.site < sites && met.first_image < Some(self.dataset.len()))
@@ -332,6 +341,7 @@ impl<'a> Sweep<'a> {
                 batch: grid.reading.batch,
                 strict: false,
                 stop_at_overflow: false,
+                until: None,
             };
             let substitutions = self.substitutions(&models[0], part.clone())?;
             let mut timed = Evaluation::default();
@@ -393,8 +403,6 @@ fn described(configuration: &Configuration) -> [String; 7] {
 /// Draws progress and writes the journal.
 struct Watch<'a> {
     bar: ProgressBar,
-    /// Images of an earlier run.
-    behind: usize,
     message: String,
     add: &'a mut dyn FnMut(&Evaluation) -> std::io::Result<()>,
 }
@@ -404,8 +412,8 @@ impl Observer for Watch<'_> {
         Ok(())
     }
 
-    fn batch(&mut self, done: usize, batch: &Evaluation, _all: &Evaluation) -> std::io::Result<()> {
-        self.bar.set_position((self.behind + done) as u64);
+    fn batch(&mut self, batch: &Evaluation, all: &Evaluation) -> std::io::Result<()> {
+        self.bar.set_position(all.position() as u64);
         self.bar.set_message(self.message.clone());
         (self.add)(batch)
     }
@@ -419,7 +427,7 @@ impl Observer for Silent {
         Ok(())
     }
 
-    fn batch(&mut self, _done: usize, _batch: &Evaluation, _all: &Evaluation) -> std::io::Result<()> {
+    fn batch(&mut self, _batch: &Evaluation, _all: &Evaluation) -> std::io::Result<()> {
         Ok(())
     }
 }
@@ -437,6 +445,7 @@ fn rows_table(rows: &[Row]) -> String {
         ("difference", Align::Right),
         ("agreement %", Align::Right),
         ("images out", Align::Right),
+        ("images", Align::Right),
         ("seconds", Align::Right),
     ];
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -454,6 +463,7 @@ fn rows_table(rows: &[Row]) -> String {
             format!("{:+.3}", row.top1_diff),
             format!("{:.3}", row.agreement),
             row.overflow_images.to_string(),
+            row.images.to_string(),
             format!("{:.1}", row.seconds),
         ]
     });

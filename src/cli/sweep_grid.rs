@@ -7,7 +7,7 @@ use clap::{Args, Parser};
 
 use super::Failure;
 use super::configuration::OnOverflow;
-use super::options::ReadingOptions;
+use super::options::{ReadingOptions, UntilOptions};
 use super::preparation::PreparationOptions;
 use crate::activation::{Arithmetic, Spec};
 use crate::bounded;
@@ -47,10 +47,12 @@ pub(super) struct GridOptions {
     pub reading: ReadingOptions,
     #[command(flatten)]
     pub preparation: PreparationOptions,
+    #[command(flatten)]
+    pub until: UntilOptions,
 }
 
 /// The flags of [`GridOptions`], which a file says instead.
-pub(super) const GRID: [&str; 25] = [
+pub(super) const GRID: [&str; 26] = [
     "model",
     "dataset",
     "relu",
@@ -76,6 +78,7 @@ pub(super) const GRID: [&str; 25] = [
     "interpolation",
     "mean",
     "std",
+    "until",
 ];
 
 /// [`GridOptions`] as a command line of its own, which a TOML file is turned into.

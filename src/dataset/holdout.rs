@@ -19,17 +19,21 @@ impl Holdout {
 
     /// As [`Holdout::draw`], from the positions `candidates`.
     pub fn draw_from(candidates: Vec<usize>, count: usize, seed: u64) -> Holdout {
-        let key = |image: &usize| {
-            let bytes = [seed.to_le_bytes(), (*image as u64).to_le_bytes()].concat();
-            digest::of_bytes(&bytes)
-        };
-        let mut drawn = candidates;
-        drawn.sort_by_cached_key(key);
+        let mut drawn = shuffled(candidates, seed);
         let mut rest = drawn.split_off(count.min(drawn.len()));
         drawn.sort_unstable();
         rest.sort_unstable();
         Holdout { drawn, rest }
     }
+}
+
+/// `images` in the order of SHA-256 of seed and position.
+pub fn shuffled(mut images: Vec<usize>, seed: u64) -> Vec<usize> {
+    images.sort_by_cached_key(|image| {
+        let bytes = [seed.to_le_bytes(), (*image as u64).to_le_bytes()].concat();
+        digest::of_bytes(&bytes)
+    });
+    images
 }
 
 #[cfg(test)]

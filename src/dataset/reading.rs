@@ -108,19 +108,21 @@ impl Dataset {
     }
 
     /// Make batches of `batch` of the images at the positions `images`, in order, on a thread of `scope` that stays ahead of
-    /// whoever receives them. It ends with the last batch, after a misfit, or when the receiver is dropped.
+    /// whoever receives them. After each of `cuts` images, ascending, a batch ends. It ends with the last batch, after a misfit,
+    /// or when the receiver is dropped.
     pub fn read_ahead<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         preparation: &'scope Preparation,
         images: &'scope [usize],
         batch: usize,
+        cuts: Vec<usize>,
     ) -> Receiver<Batch> {
         let (sender, receiver) = sync_channel(1);
         scope.spawn(move || {
             let mut shape = None;
             let mut end = 0;
-            for (number, indices) in images.chunks(batch.max(1)).enumerate() {
+            for (number, indices) in chunks(images, batch.max(1), &cuts).enumerate() {
                 end += indices.len();
                 let made = Batch { number, end, ..self.make_batch(preparation, indices, &mut shape) };
                 let last = made.misfit.is_some();
@@ -155,6 +157,13 @@ impl Dataset {
         }
         batch
     }
+}
+
+/// `images` in pieces of at most `size`, of which one ends after each of `cuts` images.
+fn chunks<'a>(images: &'a [usize], size: usize, cuts: &'a [usize]) -> impl Iterator<Item = &'a [usize]> {
+    let mut begin = 0;
+    let ends = cuts.iter().copied().filter(|&cut| cut < images.len()).chain([images.len()]);
+    ends.flat_map(move |end| images[std::mem::replace(&mut begin, end)..end].chunks(size))
 }
 
 impl Preparation {
@@ -196,5 +205,21 @@ impl Preparation {
     fn normaliser(&self, channel: usize) -> [f32; 256] {
         let (mean, std) = (self.mean[channel], self.std[channel]);
         std::array::from_fn(|pixel| (pixel as f32 / 255.0 - mean) / std)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_ends_at_every_cut() {
+        let images: Vec<usize> = (0..10).collect();
+        let lengths = |size, cuts: &[usize]| chunks(&images, size, cuts).map(<[usize]>::len).collect::<Vec<_>>();
+        assert_eq!(lengths(4, &[]), [4, 4, 2]);
+        assert_eq!(lengths(4, &[3, 4, 10, 12]), [3, 1, 4, 2]);
+        assert_eq!(lengths(1, &[5]), [1; 10]);
+        assert!(chunks(&[], 4, &[]).next().is_none());
+        assert_eq!(chunks(&images, 3, &[2, 9]).flatten().copied().collect::<Vec<_>>(), images);
     }
 }

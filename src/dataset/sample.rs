@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::{Dataset, Holdout};
+use super::{Dataset, Holdout, holdout};
 
 /// How many images are used, and how they are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Sampling {
     pub holdout: Option<usize>,
     /// Decides what is drawn and what is kept apart.
     pub seed: u64,
+    /// Whether the images come in an order drawn by the seed, instead of that of the dataset.
+    pub shuffled: bool,
 }
 
 /// Whether the images kept apart are those that are used or those that are not.
@@ -39,10 +41,10 @@ pub enum Part {
 /// The images that are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
-    /// Positions in the dataset, ascending.
+    /// Positions in the dataset, in the order of evaluation.
     pub images: Vec<usize>,
     /// How they were chosen, for the column `sampled`: `all`, `first 1000` or `1000 by seed 0`, followed by ` without 500 by
-    /// seed 0` where images are kept apart, or by ` of 500 by seed 0` where these are used.
+    /// seed 0` where images are kept apart, or by ` of 500 by seed 0` where these are used; then `, shuffled by seed 0`.
     pub description: String,
 }
 
@@ -70,6 +72,11 @@ impl Sampling {
             Size::First(count) => candidates.into_iter().take(count).collect(),
             Size::Drawn(count) => Holdout::draw_from(candidates, count, self.seed).drawn,
         };
+        if !self.shuffled {
+            return Some(Sample { images, description });
+        }
+        description += &format!(", shuffled by seed {}", self.seed);
+        let images = holdout::shuffled(images, self.seed);
         Some(Sample { images, description })
     }
 }
@@ -104,7 +111,7 @@ mod tests {
     use super::*;
 
     fn chosen(size: Size, holdout: Option<usize>, part: Part) -> (Vec<usize>, String) {
-        let sample = Sampling { size, holdout, seed: 1 }.choose(10, part).unwrap();
+        let sample = Sampling { size, holdout, seed: 1, shuffled: false }.choose(10, part).unwrap();
         (sample.images, sample.description)
     }
 
@@ -124,7 +131,13 @@ mod tests {
         expected(Size::Drawn(2), Some(3), Part::HeldOut, &[2, 4], "2 by seed 1 of 3 by seed 1");
         expected(Size::Drawn(2), Some(3), Part::Rest, &[0, 9], "2 by seed 1 without 3 by seed 1");
         expected(Size::First(3), Some(3), Part::Rest, &[0, 1, 3], "first 3 without 3 by seed 1");
-        let of = |images, seed| Sampling { size: Size::Drawn(5), holdout: None, seed }.choose(images, Part::Rest);
+        let shuffled = |size| Sampling { size, holdout: None, seed: 1, shuffled: true }.choose(10, Part::Rest).unwrap();
+        assert_eq!(shuffled(Size::All).images, [2, 4, 7, 9, 0, 1, 3, 6, 8, 5]);
+        assert_eq!(shuffled(Size::All).description, "all, shuffled by seed 1");
+        assert_eq!(shuffled(Size::First(4)).images, [2, 0, 1, 3]);
+        let of = |images, seed| {
+            Sampling { size: Size::Drawn(5), holdout: None, seed, shuffled: false }.choose(images, Part::Rest)
+        };
         assert_eq!(of(1000, 0).unwrap().images, [425, 525, 619, 684, 865]);
         assert_eq!(of(50_000, 7).unwrap().images, [10_062, 25_677, 26_021, 31_590, 37_225]);
         assert_eq!(of(10, u64::MAX).unwrap().images, [4, 5, 7, 8, 9]);
@@ -132,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_holdout_that_leaves_nothing_is_none() {
-        let sampling = Sampling { size: Size::All, holdout: Some(10), seed: 0 };
+        let sampling = Sampling { size: Size::All, holdout: Some(10), seed: 0, shuffled: false };
         assert_eq!(sampling.choose(10, Part::Rest), None);
     }
 }

@@ -33,7 +33,7 @@ pub fn calibrate(
     let none = Statistics::new(bounds.len());
     let mut calibration = Calibration { sites: vec![none; table.count()], ..Calibration::default() };
     std::thread::scope(|threads| {
-        for batch in dataset.read_ahead(threads, scope.preparation, scope.images, scope.batch) {
+        for batch in dataset.read_ahead(threads, scope.preparation, scope.images, scope.batch, Vec::new()) {
             refuse_misfit(dataset, &batch)?;
             refuse_broken(&scope, &batch.broken)?;
             if !batch.indices.is_empty() {

@@ -6,7 +6,7 @@ use super::plan::{Plan, PlanError, Said};
 use super::ranges::{Ranges, RangesError};
 use crate::activation::{Activation, Arithmetic, Spec, SpecError};
 use crate::minimax::cost::Cost;
-use crate::model::{Model, ModelError, Site, SiteError, Sites};
+use crate::model::{Graph, Model, ModelError, Site, SiteError, Sites};
 
 /// What to evaluate a model with.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +70,16 @@ pub struct Substitute {
     pub spec: Spec,
     /// None if the site stays exact.
     pub approximation: Option<(Activation, f64)>,
+}
+
+/// What the approximate sites of a network cost together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TotalCost {
+    /// Levels of the sites along the longest path through the network; none where the graph does not tell how often a loop
+    /// with sites runs.
+    pub depth: Option<u32>,
+    /// Products of two ciphertexts, for one ciphertext at each site; none in the same case.
+    pub multiplications: Option<u64>,
 }
 
 /// A configuration, resolved for the sites of one model.
@@ -141,7 +151,26 @@ impl Substitution {
         model.table(choices, self.clip)
     }
 
-    /// The cost of the dearest approximate ReLU, or of the dearest max if only pools are approximated.
+    /// What each site costs for one ciphertext; nothing where it stays exact.
+    pub fn costs(&self, sites: &[Site]) -> Vec<Cost> {
+        let of_site = |(site, substitute): (&Site, &Substitute)| match &substitute.approximation {
+            Some((activation, _)) => site.kind.cost(activation.cost()),
+            None => Cost::default(),
+        };
+        sites.iter().zip(&self.sites).map(of_site).collect()
+    }
+
+    /// What all sites of a network with this `graph` cost together; none if all stay exact.
+    pub fn total(&self, sites: &[Site], graph: &Graph) -> Option<TotalCost> {
+        self.sites.iter().any(|site| site.approximation.is_some()).then(|| {
+            let costs = self.costs(sites);
+            let levels: Vec<u32> = costs.iter().map(|cost| cost.depth).collect();
+            let products: Vec<u64> = costs.iter().map(|cost| u64::from(cost.multiplications)).collect();
+            TotalCost { depth: graph.longest_path(&levels), multiplications: graph.sum(&products) }
+        })
+    }
+
+    /// The cost of the dearest approximate ReLU, or of the dearest max of two values if only pools are approximated.
     pub fn cost(&self, sites: &[Site]) -> Option<Cost> {
         let dearest = |pools: bool| {
             let of_kind = sites.iter().zip(&self.sites).filter(|(site, _)| pools == site.kind.is_pool());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Evaluation;
+use super::{Evaluation, Until};
 
 /// A journal, open and locked.
 #[derive(Debug)]
@@ -51,8 +51,8 @@ struct Line {
 }
 
 impl Journal {
-    /// Open the journal at `path` for the sweep of this name. With `resume`, what it holds is added up, by model of the
-    /// sweep; a last line that was cut is taken away. Without, there must be no journal yet.
+    /// Open the journal at `path` for the sweep of this name, whose configurations stop as `until` says. With `resume`, what it
+    /// holds is added up, by model of the sweep; a last line that was cut is taken away. Without, there must be no journal yet.
     ///
     /// # Errors
     /// [`JournalError`]: not writable, in use, of another sweep, damaged.
@@ -61,6 +61,7 @@ impl Journal {
         sweep: &str,
         resume: bool,
         models: usize,
+        until: Option<&Until>,
     ) -> Result<(Journal, Vec<Evaluation>), JournalError> {
         let io = |source| JournalError::Io { path: path.to_owned(), source };
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
@@ -74,7 +75,7 @@ impl Journal {
             if !resume {
                 return Err(JournalError::Interrupted { path: path.to_owned() });
             }
-            journal.replay(sweep, &mut done)?;
+            journal.replay(sweep, &mut done, until)?;
         }
         if journal.file.metadata().map_err(io)?.len() == 0 {
             journal.append(&Header { sweep: sweep.to_owned() })?;
@@ -107,7 +108,7 @@ impl Journal {
         std::fs::remove_file(&self.path).map_err(|source| self.io(source))
     }
 
-    fn replay(&mut self, sweep: &str, done: &mut [Evaluation]) -> Result<(), JournalError> {
+    fn replay(&mut self, sweep: &str, done: &mut [Evaluation], until: Option<&Until>) -> Result<(), JournalError> {
         let mut whole = 0;
         let mut text = String::new();
         let mut reader = BufReader::new(self.file.try_clone().map_err(|source| self.io(source))?);
@@ -127,7 +128,7 @@ impl Journal {
                 let line: Line = serde_json::from_str(&text).map_err(content)?;
                 let of_model = done.get_mut(line.model);
                 self.empty = false;
-                of_model.ok_or_else(|| JournalError::Changed { path: self.path.clone() })?.merge(line.batch);
+                of_model.ok_or_else(|| JournalError::Changed { path: self.path.clone() })?.add(line.batch, until);
             }
             whole += read as u64;
         }
@@ -164,7 +165,7 @@ mod tests {
     }
 
     fn written(path: &Path) -> Vec<u8> {
-        let (mut journal, _) = Journal::open(path, "s", false, 2).unwrap();
+        let (mut journal, _) = Journal::open(path, "s", false, 2, None).unwrap();
         for (model, image) in [(0, 1), (0, 2), (1, 3)] {
             journal.add(model, &batch(image)).unwrap();
         }
@@ -177,11 +178,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("j");
         written(&path);
-        assert!(matches!(Journal::open(&path, "s", false, 2), Err(JournalError::Interrupted { .. })));
-        assert!(matches!(Journal::open(&path, "other", true, 2), Err(JournalError::Changed { .. })));
-        let (journal, done) = Journal::open(&path, "s", true, 2).unwrap();
+        assert!(matches!(Journal::open(&path, "s", false, 2, None), Err(JournalError::Interrupted { .. })));
+        assert!(matches!(Journal::open(&path, "other", true, 2, None), Err(JournalError::Changed { .. })));
+        let (journal, done) = Journal::open(&path, "s", true, 2, None).unwrap();
         assert_eq!((done[0].images.len(), done[1].images.len(), done[0].exact.seconds()), (2, 1, 1.0));
-        assert!(matches!(Journal::open(&path, "s", true, 2), Err(JournalError::Locked { .. })));
+        assert!(matches!(Journal::open(&path, "s", true, 2, None), Err(JournalError::Locked { .. })));
         journal.remove().unwrap();
         assert!(!path.exists());
     }
@@ -195,13 +196,13 @@ mod tests {
             let bytes = written(&path);
             let cut = cut.min(bytes.len());
             std::fs::write(&path, &bytes[..cut]).unwrap();
-            let (mut journal, done) = Journal::open(&path, "s", true, 2).unwrap();
+            let (mut journal, done) = Journal::open(&path, "s", true, 2, None).unwrap();
             let lines = bytes[..cut].iter().filter(|&&byte| byte == b'\n').count();
             let images = done.iter().map(|done| done.images.len()).sum::<usize>();
             prop_assert_eq!(images, lines.saturating_sub(1));
             journal.add(1, &batch(9)).unwrap();
             drop(journal);
-            let (_, again) = Journal::open(&path, "s", true, 2).unwrap();
+            let (_, again) = Journal::open(&path, "s", true, 2, None).unwrap();
             prop_assert_eq!(again.iter().map(|done| done.images.len()).sum::<usize>(), images + 1);
         }
     }

@@ -3,6 +3,7 @@
 mod calibration;
 mod configuration;
 mod grid;
+mod inference;
 mod journal;
 mod plan;
 mod ranges;
@@ -10,6 +11,7 @@ mod run;
 mod score;
 mod tally;
 mod timing;
+mod until;
 
 use tch::TchError;
 
@@ -17,15 +19,16 @@ use crate::dataset::{Dataset, Preparation};
 use crate::digest;
 use crate::model::ModelError;
 pub use calibration::{Calibration, RangeRule, calibrate, shortest};
-pub use configuration::{Configuration, ConfigurationError, Designs, Substitute, Substitution};
+pub use configuration::{Configuration, ConfigurationError, Designs, Substitute, Substitution, TotalCost};
 pub use grid::{Axes, Shard, sweep_name};
 pub use journal::{Journal, JournalError};
 pub use plan::{Plan, PlanError, Rule, Selector, plan_text};
 pub use ranges::{Ranges, RangesError};
 pub use run::{Replica, evaluate};
 pub use score::{ClassScore, Prediction, Score};
-pub use tally::{Evaluation, SiteOverflow, Tally};
+pub use tally::{Evaluation, SiteOverflow, Stop, Tally};
 pub use timing::Timing;
+pub use until::{Stretch, Until};
 
 /// Images per pass through the network, unless another number is asked for.
 pub const DEFAULT_BATCH: usize = 64;
@@ -84,6 +87,8 @@ pub struct Scope<'a> {
     pub strict: bool,
     /// Stop after the first batch in which an input leaves its range.
     pub stop_at_overflow: bool,
+    /// Where a configuration may stop before the last image, which are then in a random order.
+    pub until: Option<Until>,
 }
 
 /// Who is told while an evaluation runs.
@@ -94,12 +99,11 @@ pub trait Observer {
     /// What keeps the observer from going on; the evaluation stops.
     fn image(&mut self, configuration: usize, prediction: &Prediction) -> std::io::Result<()>;
 
-    /// After each batch: images done of those in the scope, broken ones included; what came out of the batch; and of all so
-    /// far.
+    /// After each batch: what came out of the batch; and of all so far.
     ///
     /// # Errors
     /// As for [`Observer::image`].
-    fn batch(&mut self, done: usize, batch: &Evaluation, all: &Evaluation) -> std::io::Result<()>;
+    fn batch(&mut self, batch: &Evaluation, all: &Evaluation) -> std::io::Result<()>;
 }
 
 /// An f64 as the integer of its bits: JSON has no infinities.

@@ -2,6 +2,8 @@
 //! each configuration, and are put together again in the order of the images.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -9,7 +11,7 @@ use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
 use super::tally::{Evaluation, Tally};
-use super::{EvaluationError, Observer, Prediction, Scope, Timing};
+use super::{EvaluationError, Observer, Prediction, Scope, Timing, Until};
 use crate::dataset::{Batch, Broken, Dataset};
 use crate::model::{Model, Sites, upload};
 
@@ -21,13 +23,12 @@ pub struct Replica<'a> {
 
 /// What one batch gave, and of each configuration the predictions.
 struct Part {
-    end: usize,
     evaluation: Evaluation,
     predictions: Vec<Vec<Prediction>>,
 }
 
 /// Run the exact table and all configurations over the images of `scope`, on all `replicas` of one model at once, and add
-/// what comes out to `evaluation`.
+/// what comes out to `evaluation`, behind whose images it begins.
 ///
 /// # Errors
 /// [`EvaluationError`]: the model refuses the images, labels are beyond its classes, no image can be read, an input left
@@ -39,14 +40,23 @@ pub fn evaluate(
     observer: &mut impl Observer,
 ) -> Result<(), EvaluationError> {
     let dataset = scope.dataset;
+    let behind = evaluation.position();
+    let until = scope.until.as_ref();
+    let cuts = until.map(Until::cuts).unwrap_or_default();
+    let cuts = cuts.into_iter().filter_map(|cut| cut.checked_sub(behind)).filter(|&cut| cut > 0).collect();
+    let stopped = Stopped::new(replicas, evaluation);
+    if evaluation.has_stopped() {
+        return Ok(());
+    }
     std::thread::scope(|threads| {
-        let batches = dataset.read_ahead(threads, scope.preparation, scope.images, scope.batch);
+        let batches = dataset.read_ahead(threads, scope.preparation, &scope.images[behind..], scope.batch, cuts);
         let batches = Arc::new(Mutex::new(batches));
         let (sender, parts) = sync_channel(replicas.len());
         for (number, replica) in replicas.iter().enumerate() {
             let (batches, sender) = (batches.clone(), sender.clone());
             let device = replica.model.device();
-            let worker = Worker { replica, number, exact: replica.model.exact(), dataset, cold: true };
+            let exact = replica.model.exact();
+            let worker = Worker { replica, number, exact, dataset, stopped: &stopped, cold: true };
             let inputs = std::iter::from_fn(move || {
                 let batch = batches.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()?;
                 Some((input(&batch, device), batch))
@@ -72,13 +82,17 @@ pub fn evaluate(
             // Before it is recorded: what goes on later must meet the refused batch again.
             refuse_broken(&scope, &part.evaluation.broken)?;
             refuse_overflow(&scope, replicas[0].model, &part.evaluation)?;
-            evaluation.merge(part.evaluation.clone());
             for (configuration, predictions) in part.predictions.iter().enumerate() {
-                for prediction in predictions {
+                // A device may have been ahead when another one's batch was the last.
+                let goes_on = evaluation.tallies.get(configuration).is_none_or(|tally| tally.stop.is_none());
+                for prediction in predictions.iter().filter(|_| goes_on) {
                     observer.image(configuration, prediction).map_err(EvaluationError::Observer)?;
                 }
             }
-            observer.batch(part.end, &part.evaluation, evaluation).map_err(EvaluationError::Observer)
+            evaluation.add(part.evaluation.clone(), until);
+            stopped.note(evaluation);
+            observer.batch(&part.evaluation, evaluation).map_err(EvaluationError::Observer)?;
+            Ok(if evaluation.has_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })
     })?;
     refuse_no_image(dataset, evaluation.images.is_empty(), &evaluation.broken)
@@ -121,17 +135,42 @@ fn refuse_overflow(scope: &Scope<'_>, model: &Model, part: &Evaluation) -> Resul
     }
 }
 
-/// Hand on what arrives in any order by its number; the first error ends it.
+/// Which configurations need no more images. Devices look here before they start on one; what they evaluated in vain is
+/// left out where parts are put together.
+struct Stopped(Vec<AtomicBool>);
+
+impl Stopped {
+    fn new(replicas: &[Replica<'_>], evaluation: &Evaluation) -> Stopped {
+        let count = replicas.iter().map(|replica| replica.configurations.len()).max().unwrap_or(0);
+        let stopped = Stopped((0..count).map(|_| AtomicBool::new(false)).collect());
+        stopped.note(evaluation);
+        stopped
+    }
+
+    fn note(&self, evaluation: &Evaluation) {
+        for (stopped, tally) in self.0.iter().zip(&evaluation.tallies) {
+            stopped.store(tally.stop.is_some(), Ordering::Relaxed);
+        }
+    }
+
+    fn has(&self, configuration: usize) -> bool {
+        self.0[configuration].load(Ordering::Relaxed)
+    }
+}
+
+/// Hand on what arrives in any order by its number, until that is enough; the first error ends it.
 fn in_order(
     parts: Receiver<(usize, Result<Part, EvaluationError>)>,
-    mut absorb: impl FnMut(Part) -> Result<(), EvaluationError>,
+    mut absorb: impl FnMut(Part) -> Result<ControlFlow<()>, EvaluationError>,
 ) -> Result<(), EvaluationError> {
     let mut early = BTreeMap::new();
     let mut next = 0;
     for (number, part) in parts {
         early.insert(number, part);
         while let Some(part) = early.remove(&next) {
-            absorb(part?)?;
+            if absorb(part?)?.is_break() {
+                return Ok(());
+            }
             next += 1;
         }
     }
@@ -154,6 +193,7 @@ struct Worker<'a> {
     number: usize,
     exact: Sites,
     dataset: &'a Dataset,
+    stopped: &'a Stopped,
     /// Whether no batch went through the network here yet.
     cold: bool,
 }
@@ -177,7 +217,7 @@ impl Worker<'_> {
 
     fn evaluate(&mut self, input: &Tensor, batch: Batch) -> Result<Part, EvaluationError> {
         let dataset = self.dataset;
-        let mut part = Part { end: batch.end, evaluation: Evaluation::default(), predictions: vec![] };
+        let mut part = Part { evaluation: Evaluation::default(), predictions: vec![] };
         refuse_misfit(dataset, &batch)?;
         let labels: Vec<u32> = batch.indices.iter().map(|&index| dataset.labels()[index]).collect();
         if !labels.is_empty() {
@@ -185,7 +225,12 @@ impl Worker<'_> {
             part.evaluation.exact = timing;
             let classes = expected.len() / labels.len();
             check_classes(dataset, &batch.indices, classes)?;
-            for sites in &self.replica.configurations {
+            for (configuration, sites) in self.replica.configurations.iter().enumerate() {
+                if self.stopped.has(configuration) {
+                    part.predictions.push(Vec::new());
+                    part.evaluation.tallies.push(Tally::default());
+                    continue;
+                }
                 let (found, timing) = self.timed(input, sites)?;
                 let mut tally = Tally { timing, ..Tally::default() };
                 let logits = expected.chunks(classes).zip(found.chunks(classes));

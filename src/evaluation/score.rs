@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::inference::{mcnemar, paired_standard_error, wilson};
+
 /// Counts over the images so far.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Score {
@@ -9,6 +11,9 @@ pub struct Score {
     classes: usize,
     top1: usize,
     top1_exact: usize,
+    /// Images that the exact pass alone has right, and the approximate pass alone.
+    lost: usize,
+    won: usize,
     top5: usize,
     top5_exact: usize,
     agreements: usize,
@@ -48,6 +53,8 @@ impl Score {
         let (rank, rank_exact) = (rank(label, approximate), rank(label, exact));
         self.top1 += usize::from(rank < 1);
         self.top1_exact += usize::from(rank_exact < 1);
+        self.lost += usize::from(rank_exact < 1 && rank >= 1);
+        self.won += usize::from(rank < 1 && rank_exact >= 1);
         self.top5 += usize::from(rank < 5);
         self.top5_exact += usize::from(rank_exact < 5);
         let (first, first_exact) = (winner(approximate), winner(exact));
@@ -66,6 +73,8 @@ impl Score {
         self.classes = self.classes.max(other.classes);
         self.top1 += other.top1;
         self.top1_exact += other.top1_exact;
+        self.lost += other.lost;
+        self.won += other.won;
         self.top5 += other.top5;
         self.top5_exact += other.top5_exact;
         self.agreements += other.agreements;
@@ -99,14 +108,36 @@ impl Score {
         100.0 * (p * (1.0 - p) / self.images.max(1) as f64).sqrt()
     }
 
-    /// Whether the exact pass cannot be told from guessing among the classes: the 95 % interval of its top-1 (Wilson, 1927)
-    /// reaches down to one in so many. Never of fewer than ten images.
+    /// The 95 % interval of [`Score::top1`] in percent, of other images like these (Wilson).
+    pub fn top1_interval(&self) -> [f64; 2] {
+        wilson(self.top1, self.images).map(|end| 100.0 * end)
+    }
+
+    /// Images that the exact pass has right and the approximate pass wrong.
+    pub fn lost(&self) -> usize {
+        self.lost
+    }
+
+    /// Images that the approximate pass has right and the exact pass wrong.
+    pub fn won(&self) -> usize {
+        self.won
+    }
+
+    /// Standard error of [`Score::top1`] less [`Score::top1_exact`] in points, which are of the same images.
+    pub fn difference_standard_error(&self) -> f64 {
+        100.0 * paired_standard_error(self.lost, self.won, self.images)
+    }
+
+    /// Two-sided p of McNemar's exact test that both passes are right equally often.
+    pub fn difference_p(&self) -> f64 {
+        mcnemar(self.lost, self.won)
+    }
+
+    /// Whether the exact pass cannot be told from guessing among the classes: the 95 % interval of its top-1 (Wilson) reaches
+    /// down to one in so many. Never of fewer than ten images.
     pub fn is_chance(&self) -> bool {
-        const Z: f64 = 1.96;
-        let (n, p) = (self.images as f64, self.top1_exact as f64 / self.images.max(1) as f64);
-        let centre = p + Z * Z / (2.0 * n);
-        let lower = (centre - Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt()) / (1.0 + Z * Z / n);
-        self.images >= 10 && self.classes > 1 && lower <= 1.0 / self.classes as f64
+        let [low, _] = wilson(self.top1_exact, self.images);
+        self.images >= 10 && self.classes > 1 && low <= 1.0 / self.classes as f64
     }
 
     /// Percent of images whose label is among the five largest logits of the approximate pass; `None` for fewer than
@@ -211,6 +242,9 @@ mod tests {
         of_class.add(&last);
         assert_eq!(of_class, ClassScore { images: 1, exact: 0, approximate: 1 });
         assert_eq!(score.top1_standard_error(), 0.0);
+        assert_eq!((score.lost(), score.won()), (0, 1));
+        assert!((score.difference_standard_error() - 50.0 / 2f64.sqrt()).abs() < 1e-12);
+        assert_eq!(score.difference_p(), 1.0);
     }
 
     #[test]

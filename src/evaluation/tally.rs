@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Score, Timing};
+use super::{Score, Stretch, Timing, Until};
 use crate::dataset::Broken;
 use crate::model::Sites;
 
@@ -47,6 +47,21 @@ pub struct Tally {
     pub overflow_images: usize,
     /// Of the approximate passes.
     pub timing: Timing,
+    /// What came out from cut to cut, where the run may stop at cuts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stretches: Vec<Stretch>,
+    /// Where it stopped; none while it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
+}
+
+/// What an evaluation had done when one of its configurations stopped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Images that could not be read until then.
+    pub broken: usize,
+    /// Of the exact passes until then.
+    pub exact: Timing,
 }
 
 impl Tally {
@@ -84,6 +99,16 @@ impl Tally {
     /// Values outside of images that cannot be told, over all sites.
     pub fn unattributed(&self) -> u64 {
         self.overflows.iter().map(|overflow| overflow.unattributed).sum()
+    }
+
+    /// Close the stretch that ends after `position` images.
+    fn cut(&mut self, position: usize) {
+        let before = |count: fn(&Stretch) -> usize| self.stretches.iter().map(count).sum::<usize>();
+        self.stretches.push(Stretch {
+            images: position - before(|stretch| stretch.images),
+            lost: self.score.lost() - before(|stretch| stretch.lost),
+            won: self.score.won() - before(|stretch| stretch.won),
+        });
     }
 
     fn merge(&mut self, later: Tally) {
@@ -127,11 +152,39 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// Add what came out of the images that follow.
-    pub(super) fn merge(&mut self, later: Evaluation) {
+    /// How many images of the scope are behind it, broken ones included.
+    pub fn position(&self) -> usize {
+        self.images.len() + self.broken.len()
+    }
+
+    /// Images that could not be read while `tally`, one of its tallies, was added to.
+    pub fn broken_of(&self, tally: &Tally) -> usize {
+        tally.stop.as_ref().map_or(self.broken.len(), |stop| stop.broken)
+    }
+
+    /// The exact passes over the images of `tally`, one of its tallies.
+    pub fn exact_of<'a>(&'a self, tally: &'a Tally) -> &'a Timing {
+        tally.stop.as_ref().map_or(&self.exact, |stop| &stop.exact)
+    }
+
+    /// The images that `tally`, one of its tallies, rests on.
+    pub fn images_of(&self, tally: &Tally) -> &[([u8; 32], u32)] {
+        &self.images[..tally.score.images().min(self.images.len())]
+    }
+
+    /// Whether no configuration goes on.
+    pub(super) fn has_stopped(&self) -> bool {
+        !self.tallies.is_empty() && self.tallies.iter().all(|tally| tally.stop.is_some())
+    }
+
+    /// Add what came out of the images that follow, to the configurations that go on; those stop for which `until` is reached
+    /// at a cut.
+    pub(super) fn add(&mut self, later: Evaluation, until: Option<&Until>) {
         self.tallies.resize(self.tallies.len().max(later.tallies.len()), Tally::default());
         for (tally, more) in self.tallies.iter_mut().zip(later.tallies) {
-            tally.merge(more);
+            if tally.stop.is_none() {
+                tally.merge(more);
+            }
         }
         self.exact.merge(later.exact);
         self.broken.extend(later.broken);
@@ -140,6 +193,14 @@ impl Evaluation {
         }
         self.ran.extend(later.ran);
         self.images.extend(later.images);
+        let position = self.position();
+        let Some(until) = until.filter(|until| until.cuts().binary_search(&position).is_ok()) else { return };
+        for tally in self.tallies.iter_mut().filter(|tally| tally.stop.is_none()) {
+            tally.cut(position);
+            if until.is_reached(&tally.stretches) {
+                tally.stop = Some(Stop { broken: self.broken.len(), exact: self.exact.clone() });
+            }
+        }
     }
 }
 
@@ -161,7 +222,8 @@ mod tests {
             needed: worst,
             first_image: Some(first_image),
         };
-        let tally = Tally { score, overflows: vec![overflow], overflow_images: 1, timing: Timing::of_batch(0, 1, 0.5) };
+        let timing = Timing::of_batch(0, 1, 0.5);
+        let tally = Tally { score, overflows: vec![overflow], overflow_images: 1, timing, ..Tally::default() };
         let images = vec![([first_image as u8; 32], 3)];
         Evaluation {
             tallies: vec![tally],
@@ -177,7 +239,7 @@ mod tests {
     fn parts_add_up_site_by_site() {
         let mut all = Evaluation::default();
         for (site, worst, image) in [(4, 3.0, 0), (1, f64::INFINITY, 1), (4, 2.0, 2)] {
-            all.merge(part(site, worst, image));
+            all.add(part(site, worst, image), None);
         }
         let tally = &all.tallies[0];
         let sites: Vec<usize> = tally.overflows.iter().map(|overflow| overflow.site).collect();
@@ -187,6 +249,42 @@ mod tests {
         assert_eq!(all.ran, [1, 4].into());
         assert_eq!((tally.overflow_values(), tally.overflow_images, tally.score.images()), (6, 3, 3));
         assert_eq!((all.images.len(), all.exact.seconds(), all.shape), (3, 0.75, [1, 2, 3]));
+    }
+
+    /// A configuration that stops at a cut rests on the images until then; the others go on.
+    #[test]
+    fn each_configuration_stops_by_itself() {
+        let until = Until::new(40.0, 1_000);
+        let batch = |images: usize, seconds: f64| {
+            let tally = |differs: bool| {
+                let mut score = Score::default();
+                for i in 0..images {
+                    // Lost and won in turn.
+                    let (right, wrong) = ([1.0, 0.0], [0.0, 1.0]);
+                    let (exact, approximate) = if differs && i % 2 == 1 { (wrong, right) } else { (right, wrong) };
+                    score.add(i, 0, &exact, if differs { &approximate } else { &exact });
+                }
+                Tally { score, ..Tally::default() }
+            };
+            Evaluation {
+                tallies: vec![tally(false), tally(true)],
+                exact: Timing::of_batch(0, images, seconds),
+                images: vec![([0; 32], 0); images],
+                ..Evaluation::default()
+            }
+        };
+        let mut all = Evaluation::default();
+        for (images, stopped) in [(60, [false; 2]), (40, [true, false]), (11, [true, false])] {
+            all.add(batch(images, 1.0), Some(&until));
+            assert_eq!([0, 1].map(|i| all.tallies[i].stop.is_some()), stopped, "{:?}", all.tallies[1].stretches);
+        }
+        let [first, second] = [&all.tallies[0], &all.tallies[1]];
+        assert_eq!((first.score.images(), second.score.images()), (100, 111));
+        assert_eq!((all.exact_of(first).seconds(), all.exact_of(second).seconds()), (2.0, 3.0));
+        assert_eq!((all.images_of(first).len(), all.images_of(second).len()), (100, 111));
+        let counts: Vec<_> = second.stretches.iter().map(|one| (one.images, one.lost, one.won)).collect();
+        assert_eq!(counts, [(100, 50, 50), (11, 6, 5)]);
+        assert!(!all.has_stopped());
     }
 
     /// An interrupted evaluation goes on from what was written down, infinities included.

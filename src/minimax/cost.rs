@@ -6,12 +6,12 @@
 //! al., ePrint 2020/834, section 4); an even one is a general one of half the degree in T_2. Multiplying by a constant
 //! costs a level but no multiplication.
 
-use std::ops::Add;
+use std::ops::{Add, Mul};
 
 use super::function::Parity;
 
 /// The price of evaluating something once on a ciphertext.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Cost {
     /// Levels consumed, the products with constants included.
     pub depth: u32,
@@ -25,6 +25,15 @@ impl Add for Cost {
     /// One after the other.
     fn add(self, other: Cost) -> Cost {
         Cost { depth: self.depth + other.depth, multiplications: self.multiplications + other.multiplications }
+    }
+}
+
+impl Mul<u32> for Cost {
+    type Output = Cost;
+
+    /// So many one after the other.
+    fn mul(self, times: u32) -> Cost {
+        Cost { depth: times * self.depth, multiplications: times * self.multiplications }
     }
 }
 

@@ -41,6 +41,35 @@ mod ffi {
         at_output: bool,
     }
 
+    /// A node of the frozen graph; values and blocks are numbered.
+    struct RawNode {
+        operator_name: String,
+        inputs: Vec<usize>,
+        outputs: Vec<usize>,
+        /// The blocks inside it.
+        blocks: Vec<usize>,
+        /// The values that see memory to which it may write.
+        writes: Vec<usize>,
+        /// Which site it is, or -1.
+        site: i64,
+        /// Of a loop: how often its body runs, or -1 where the graph does not tell.
+        turns: i64,
+    }
+
+    struct RawBlock {
+        parameters: Vec<usize>,
+        nodes: Vec<usize>,
+        returns: Vec<usize>,
+    }
+
+    /// The frozen graph without its constants; block 0 is the graph itself.
+    struct RawGraph {
+        nodes: Vec<RawNode>,
+        blocks: Vec<RawBlock>,
+        /// How many values there are.
+        values: usize,
+    }
+
     unsafe extern "C++" {
         include!("polyact/src/model/network.h");
 
@@ -54,6 +83,8 @@ mod ffi {
         fn extra(self: &Network) -> &str;
         fn sites(self: &Network) -> Vec<RawSite>;
         fn foreign(self: &Network) -> Vec<RawForeign>;
+        /// What the graph is made of; to be asked once.
+        fn take_graph(self: Pin<&mut Network>) -> RawGraph;
         /// The first tensor of the output for `input`, sites computed as `sites` says.
         fn forward(
             self: &Network,

@@ -6,6 +6,7 @@
 
 mod bridge;
 mod cuda;
+mod graph;
 mod images;
 mod libtorch;
 mod network;
@@ -13,6 +14,7 @@ mod operator;
 mod site;
 mod statistics;
 
+pub use graph::Graph;
 pub use libtorch::keep_memory;
 pub use network::{Interpolation, Model, ModelError, Preprocess, allow_tf32, is_input_size, upload};
 pub use site::{Foreign, Overflow, Site, SiteError, SiteKind, Sites};

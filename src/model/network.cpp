@@ -22,12 +22,17 @@ std::unique_ptr<Network> load(rust::Str path, rust::Str device, rust::Str extra_
 Network::Network(torch::jit::Module module, std::string extra) : module_(std::move(module)), extra_(std::move(extra)) {
   auto graph = module_.get_method("forward").graph();
   writes_input_ = Writes(graph).any(graph->inputs()[1]);
-  sites_ = swap_sites(graph, foreign_);
+  description_ = std::make_unique<RawGraph>();
+  sites_ = swap_sites(graph, foreign_, *description_);
   convolutions_ = prepare_layouts(graph);
   forget_functions(*graph, module_.get_method("forward").function());
   // The interpreter alone, without the profiling executor: nothing is re-specialised between calls.
   code_ = torch::jit::Code(graph, "forward");
 }
+
+Network::~Network() = default;
+
+RawGraph Network::take_graph() { return std::move(*description_); }
 
 rust::Str Network::extra() const { return extra_; }
 

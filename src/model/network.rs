@@ -9,6 +9,7 @@ use serde::Deserialize;
 use tch::{Device, TchError, Tensor};
 
 use super::bridge::{self, Kind, RawSite};
+use super::graph::Graph;
 use super::libtorch;
 use super::site::{Computation, Foreign, Site, SiteError, SiteKind, Sites};
 use crate::activation::{Activation, MAX_WINDOW, MaxPool, Relu, Window};
@@ -133,6 +134,7 @@ fn named_device(device: Device) -> String {
 /// A TorchScript classifier, frozen and swapped.
 pub struct Model {
     network: UniquePtr<bridge::Network>,
+    graph: Graph,
     sites: Vec<Site>,
     foreign: Vec<Foreign>,
     preprocess: Preprocess,
@@ -158,7 +160,7 @@ impl Model {
         if path.is_dir() {
             return Err(ModelError::Load { path: shown, reason: "is a folder, not a TorchScript archive".into() });
         }
-        let network = bridge::load(text, &named_device(device), PREPROCESS)
+        let mut network = bridge::load(text, &named_device(device), PREPROCESS)
             .map_err(|error| ModelError::Load { path: shown.clone(), reason: error.what().to_owned() })?;
         let sha256 = crate::digest::of_file(path).map_err(|source| ModelError::Read { path: shown.clone(), source })?;
         let preprocess: Preprocess = match network.extra() {
@@ -177,8 +179,14 @@ impl Model {
         });
         let foreign = foreign.collect();
         let sites = named(network.sites());
+        let graph = Graph::new(network.pin_mut().take_graph());
         let (output, taken) = (String::new(), OnceLock::new());
-        Ok(Model { network, sites, foreign, preprocess, sha256, device, output, taken })
+        Ok(Model { network, graph, sites, foreign, preprocess, sha256, device, output, taken })
+    }
+
+    /// The frozen graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
     }
 
     /// All sites in execution order.

@@ -9,6 +9,7 @@ use tch::{Device, TchError};
 use super::Statistics;
 use super::cuda::{Counters, Kernel};
 use crate::activation::{Activation, MaxPool, Relu, Window};
+use crate::minimax::cost::Cost;
 
 /// What a site computes when it is exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,17 @@ impl SiteKind {
     /// Whether it is a max-pool; a ReLU otherwise.
     pub fn is_pool(self) -> bool {
         matches!(self, SiteKind::MaxPool { .. })
+    }
+
+    /// The cost of the site for one ciphertext, where `one` is that of one ReLU or max of two values. ReLU6 is two ReLUs beside
+    /// each other. A pool over n values, packed into one ciphertext, is ⌈log2 n⌉ rounds of max, between a ciphertext and
+    /// itself rotated.
+    pub fn cost(self, one: Cost) -> Cost {
+        match self {
+            SiteKind::Relu => one,
+            SiteKind::Relu6 => Cost { multiplications: 2 * one.multiplications, ..one },
+            SiteKind::MaxPool { window, .. } => one * window.rounds(),
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 
 #include "polyact/src/model/batch.h"
 #include "polyact/src/model/bridge.rs.h"
+#include "polyact/src/model/graph.h"
 #include "polyact/src/model/naming.h"
 #include "polyact/src/model/polynomial.h"
 #include "polyact/src/model/writes.h"
@@ -171,7 +172,7 @@ void swap(Graph& graph, Node& node, Value* table, int64_t index) {
 
 }  // namespace
 
-std::vector<RawSite> swap_sites(const std::shared_ptr<Graph>& graph, std::vector<RawForeign>& foreign) {
+std::vector<RawSite> swap_sites(const std::shared_ptr<Graph>& graph, std::vector<RawForeign>& foreign, RawGraph& description) {
   std::vector<std::pair<Node*, RawSite>> found;
   const Writes writes(graph);
   const Encrypted encrypted(*graph, writes);
@@ -193,6 +194,9 @@ std::vector<RawSite> swap_sites(const std::shared_ptr<Graph>& graph, std::vector
   walk(*graph->block(), [](Node& node) {
     if (node.kind() == c10::aten::warn) node.destroy();
   });
+  std::unordered_map<const Node*, int64_t> places_of_sites;
+  for (const auto& [node, site] : found) places_of_sites.emplace(node, static_cast<int64_t>(places_of_sites.size()));
+  description = describe(*graph, writes, places_of_sites);
   auto* table = graph->addInput("sites");
   table->setType(c10::AnyType::get());
   std::vector<RawSite> sites;

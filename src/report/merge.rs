@@ -4,41 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use super::reader::SavedResults;
-
-/// The columns that do not say which run a row is: what came out, how long it took, how it was divided, and names of what
-/// has a digest. All others do, those of later versions too, so that no setting is forgotten here.
-const OUTCOMES: [&str; 30] = [
-    "model",
-    "dataset",
-    "top1",
-    "top1_exact",
-    "top1_diff",
-    "top5",
-    "top5_exact",
-    "top5_diff",
-    "agreement",
-    "max_logit_error",
-    "overflow_images",
-    "overflow_values",
-    "overflow_site",
-    "depth",
-    "mults",
-    "seconds",
-    "images_per_second",
-    "batch",
-    "version",
-    "seconds_exact",
-    "top1_se",
-    "broken_images",
-    "sweep",
-    "not_polynomial",
-    "not_polynomial_ops",
-    "not_run",
-    "batch_seconds",
-    "batch_seconds_spread",
-    "batch_seconds_exact",
-    "batch_seconds_exact_spread",
-];
+use super::row::is_setting;
 
 /// Why files cannot become one.
 #[derive(Debug, thiserror::Error)]
@@ -77,8 +43,7 @@ pub fn merge(files: &[SavedResults]) -> Result<Vec<u8>, MergeError> {
             return Err(MergeError::Columns { first: files[0].path.clone(), second: file.path.clone(), difference });
         }
         for row in &file.rows {
-            let settings =
-                file.columns.iter().zip(&row.fields).filter(|(column, _)| !OUTCOMES.contains(&column.as_str()));
+            let settings = file.columns.iter().zip(&row.fields).filter(|(column, _)| is_setting(column));
             let run: Vec<&str> = settings.map(|(_, field)| field.as_str()).collect();
             if let Some((first, first_line)) = places.insert(run, (file, row.line)) {
                 return Err(MergeError::Twice {
@@ -139,6 +104,7 @@ fn difference(first: &[String], second: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::row::{Role, SCHEMA};
     use crate::report::{Row, samples};
 
     fn run(relu: &str) -> Row {
@@ -183,29 +149,18 @@ mod tests {
     }
 
     #[test]
-    fn any_other_setting_makes_another_run() {
-        let one = run("paper:4");
-        let others = [
-            Row { model_sha256: "other".into(), ..one.clone() },
-            Row { dataset_sha256: "other".into(), ..one.clone() },
-            Row { images: 7, ..one.clone() },
-            Row { maxpool: Some("exact".into()), ..one.clone() },
-            Row { relu_range: Some("17".into()), ..one.clone() },
-            Row { maxpool_range: Some("17".into()), ..one.clone() },
-            Row { plan: Some("plan.toml".into()), ..one.clone() },
-            Row { on_overflow: "clip".into(), ..one.clone() },
-            Row { device: "cuda:0".into(), ..one.clone() },
-            Row { dtype: "float64".into(), ..one.clone() },
-            Row { arithmetic: "f32".into(), ..one.clone() },
-            Row { crop: Some(224), ..one.clone() },
-            Row { mean: "0,0,0".into(), ..one.clone() },
-        ];
-        assert!(merge(&[samples::saved("a.csv", &[one]), samples::saved("b.csv", &others)]).is_ok());
-    }
-
-    #[test]
-    fn outcomes_are_columns() {
-        assert!(OUTCOMES.iter().all(|column| crate::report::COLUMNS.contains(column)));
+    fn any_other_setting_makes_another_run_and_nothing_else_does() {
+        let one = samples::saved("a.csv", &[run("paper:4")]);
+        for (at, column) in SCHEMA.iter().enumerate() {
+            let mut other = SavedResults { path: "b.csv".into(), ..one.clone() };
+            other.rows[0].fields[at] = "other".to_owned();
+            assert_eq!(merge(&[one.clone(), other]).is_ok(), column.role == Role::Setting, "{}", column.name);
+        }
+        let mut later = [one.clone(), SavedResults { path: "b.csv".into(), ..one }];
+        later.iter_mut().for_each(|file| file.columns.push("of a later version".to_owned()));
+        later[0].rows[0].fields.push("1".to_owned());
+        later[1].rows[0].fields.push("2".to_owned());
+        assert!(merge(&later).is_ok());
     }
 
     #[test]

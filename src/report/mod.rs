@@ -11,6 +11,7 @@ pub mod plot;
 pub mod ranges;
 mod reader;
 mod results;
+mod row;
 #[cfg(test)]
 mod samples;
 pub mod snippet;
@@ -24,7 +25,8 @@ pub use merge::{MergeError, merge};
 pub use overflow::Overflow;
 pub use page::html;
 pub use reader::{ReadError, SavedResults, SavedRow, read};
-pub use results::{COLUMNS, Results, ResultsError, Row};
+pub use results::{Results, ResultsError};
+pub use row::{COLUMNS, Column, Role, Row, SCHEMA};
 pub use table::{Align, table};
 pub use tables::{latex, markdown};
 pub use whole::{WholeFile, write_whole};

@@ -5,231 +5,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde_json::Value;
-
 use super::reader::{self, ReadError};
+use super::row::{COLUMNS, Row};
 use crate::bounded;
-
-/// The columns, in order.
-pub const COLUMNS: [&str; 50] = [
-    "model",
-    "dataset",
-    "images",
-    "relu",
-    "maxpool",
-    "relu_range",
-    "maxpool_range",
-    "top1",
-    "top1_exact",
-    "top1_diff",
-    "top5",
-    "top5_exact",
-    "top5_diff",
-    "agreement",
-    "max_logit_error",
-    "overflow_images",
-    "overflow_values",
-    "overflow_site",
-    "depth",
-    "mults",
-    "seconds",
-    "images_per_second",
-    "device",
-    "dtype",
-    "batch",
-    "model_sha256",
-    "dataset_sha256",
-    "version",
-    "seconds_exact",
-    "top1_se",
-    "broken_images",
-    "plan",
-    "on_overflow",
-    "sweep",
-    "arithmetic",
-    "sampled",
-    "not_polynomial",
-    "not_polynomial_ops",
-    "not_run",
-    "batch_seconds",
-    "batch_seconds_spread",
-    "batch_seconds_exact",
-    "batch_seconds_exact_spread",
-    "input",
-    "resize",
-    "crop",
-    "interpolation",
-    "mean",
-    "std",
-    "output",
-];
-
-/// One run. Percent have three decimals; `None` is an empty field, where a column does not apply.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Row {
-    pub model: String,
-    pub dataset: String,
-    pub images: usize,
-    pub relu: Option<String>,
-    pub maxpool: Option<String>,
-    /// The bound, or the file that has one for each site.
-    pub relu_range: Option<String>,
-    pub maxpool_range: Option<String>,
-    #[serde(serialize_with = "percent")]
-    pub top1: f64,
-    #[serde(serialize_with = "percent")]
-    pub top1_exact: f64,
-    #[serde(serialize_with = "percent")]
-    pub top1_diff: f64,
-    #[serde(serialize_with = "optional_percent")]
-    pub top5: Option<f64>,
-    #[serde(serialize_with = "optional_percent")]
-    pub top5_exact: Option<f64>,
-    #[serde(serialize_with = "optional_percent")]
-    pub top5_diff: Option<f64>,
-    #[serde(serialize_with = "percent")]
-    pub agreement: f64,
-    #[serde(serialize_with = "scientific")]
-    pub max_logit_error: f64,
-    pub overflow_images: usize,
-    pub overflow_values: u64,
-    /// The site at which most images left a range for the first time.
-    pub overflow_site: Option<String>,
-    /// Levels and non-scalar multiplications of the dearest approximate ReLU, or max if only pools are approximated.
-    pub depth: Option<u32>,
-    pub mults: Option<u32>,
-    /// Of the approximate passes by the clock on the wall, waiting for images not included: of the device that was busy
-    /// longest.
-    #[serde(serialize_with = "milliseconds")]
-    pub seconds: f64,
-    /// `images` / `seconds`.
-    #[serde(serialize_with = "milliseconds")]
-    pub images_per_second: f64,
-    pub device: String,
-    pub dtype: String,
-    pub batch: usize,
-    pub model_sha256: String,
-    pub dataset_sha256: String,
-    pub version: String,
-    /// As `seconds`, of the exact passes.
-    #[serde(serialize_with = "milliseconds")]
-    pub seconds_exact: f64,
-    /// Standard error of `top1`, in points.
-    #[serde(serialize_with = "percent")]
-    pub top1_se: f64,
-    /// Images left out because they cannot be read; `images` counts the others.
-    pub broken_images: usize,
-    /// The plan with activations and ranges of single sites.
-    pub plan: Option<String>,
-    /// What happened to inputs beyond their range: `count` or `clip`.
-    pub on_overflow: String,
-    /// Of a sweep's row: the grid's digest, and which of its rows this is, from 1, `1a2b3c4d:3/24`.
-    pub sweep: Option<String>,
-    /// What activations were computed in: `f64` or `f32`.
-    pub arithmetic: String,
-    /// How the images were chosen: `all`, `first N` or `N by seed S`, and what was kept apart.
-    pub sampled: String,
-    /// Operators on encrypted values that are not polynomial and stayed exact, those at the output left out.
-    pub not_polynomial: usize,
-    /// Which ones, and how often if more than once: `aten::sigmoid x2, aten::softmax`.
-    pub not_polynomial_ops: Option<String>,
-    /// Sites that no pass came to; nothing was replaced there.
-    pub not_run: usize,
-    /// Median of the approximate passes over full batches, those with as many images as any.
-    #[serde(serialize_with = "microseconds")]
-    pub batch_seconds: f64,
-    /// Third less first quartile of the same; none for fewer than four full batches.
-    #[serde(serialize_with = "optional_microseconds")]
-    pub batch_seconds_spread: Option<f64>,
-    /// The two of the exact passes.
-    #[serde(serialize_with = "microseconds")]
-    pub batch_seconds_exact: f64,
-    #[serde(serialize_with = "optional_microseconds")]
-    pub batch_seconds_exact_spread: Option<f64>,
-    /// The network's input for an image, channels x height x width.
-    pub input: String,
-    /// Pixels of the shorter side to which images were resized, and of the square that was cut from the middle then.
-    pub resize: Option<usize>,
-    pub crop: Option<usize>,
-    /// `bilinear` or `bicubic`, where images were resized.
-    pub interpolation: Option<String>,
-    /// What was subtracted from each channel, and by what the rest was divided; with commas.
-    pub mean: String,
-    pub std: String,
-    /// Which output of a network with several are the logits.
-    pub output: Option<String>,
-}
-
-/// The columns that are numbers with a fixed number of digits.
-const FORMATTED: [&str; 16] = [
-    "top1",
-    "top1_exact",
-    "top1_diff",
-    "top5",
-    "top5_exact",
-    "top5_diff",
-    "agreement",
-    "max_logit_error",
-    "seconds",
-    "images_per_second",
-    "seconds_exact",
-    "top1_se",
-    "batch_seconds",
-    "batch_seconds_spread",
-    "batch_seconds_exact",
-    "batch_seconds_exact_spread",
-];
-
-impl Row {
-    /// The row as a JSON object: numbers are numbers, with the digits that the CSV file has; what does not apply is null, and
-    /// an infinite number, which JSON does not have, is the text `inf`.
-    ///
-    /// # Errors
-    /// None that a row can cause.
-    pub fn json(&self) -> Result<Value, serde_json::Error> {
-        let mut json = serde_json::to_value(self)?;
-        for column in FORMATTED {
-            let number = json[column].as_str().and_then(|text| text.parse::<f64>().ok());
-            if let Some(number) = number.and_then(serde_json::Number::from_f64) {
-                json[column] = Value::Number(number);
-            }
-        }
-        Ok(json)
-    }
-}
-
-fn percent<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    // A difference of -0.0004 is none.
-    let text = format!("{value:.3}");
-    serializer.serialize_str(if text == "-0.000" { "0.000" } else { &text })
-}
-
-fn optional_percent<S: serde::Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => percent(value, serializer),
-        None => serializer.serialize_none(),
-    }
-}
-
-fn scientific<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&format!("{value:.3e}"))
-}
-
-fn milliseconds<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&format!("{value:.3}"))
-}
-
-fn microseconds<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&format!("{value:.6}"))
-}
-
-fn optional_microseconds<S: serde::Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => microseconds(value, serializer),
-        None => serializer.serialize_none(),
-    }
-}
 
 /// Why a results file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -339,9 +117,7 @@ impl Results {
     /// # Errors
     /// [`ResultsError`], such as a full disk; the file is then as it was.
     pub fn append(&self, row: &Row) -> Result<(), ResultsError> {
-        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-        writer.serialize(row)?;
-        let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
+        let bytes = line(row.fields())?;
         self.write(&mut self.checked(false)?, &bytes)
     }
 
@@ -361,7 +137,7 @@ impl Results {
     }
 }
 
-fn line(fields: impl IntoIterator<Item = &'static str>) -> Result<Vec<u8>, ResultsError> {
+fn line(fields: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<Vec<u8>, ResultsError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(fields)?;
     Ok(writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?)
@@ -370,75 +146,6 @@ fn line(fields: impl IntoIterator<Item = &'static str>) -> Result<Vec<u8>, Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rows_have_the_columns_of_the_header_in_its_order() {
-        let json = serde_json::to_value(Row::default()).unwrap();
-        let mut names: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
-        let mut columns = COLUMNS.to_vec();
-        names.sort_unstable();
-        columns.sort_unstable();
-        assert_eq!(names, columns);
-    }
-
-    /// All but what is text in its nature; so a column of numbers cannot be forgotten.
-    #[test]
-    fn numbers_are_numbers_in_json() {
-        let some = || Some("text".to_owned());
-        let row = Row {
-            relu: some(),
-            maxpool: some(),
-            relu_range: some(),
-            maxpool_range: some(),
-            top1: 93.2,
-            top1_diff: -0.0001,
-            top5: Some(99.0),
-            top5_exact: Some(99.0),
-            top5_diff: Some(0.0),
-            max_logit_error: f64::INFINITY,
-            overflow_site: some(),
-            plan: some(),
-            sweep: some(),
-            not_polynomial_ops: some(),
-            interpolation: some(),
-            output: some(),
-            ..Row::default()
-        };
-        let json = row.json().unwrap();
-        let texts: Vec<&str> = COLUMNS.into_iter().filter(|column| json[column].is_string()).collect();
-        let expected = [
-            "model",
-            "dataset",
-            "relu",
-            "maxpool",
-            "relu_range",
-            "maxpool_range",
-            "max_logit_error",
-            "overflow_site",
-            "device",
-            "dtype",
-            "model_sha256",
-            "dataset_sha256",
-            "version",
-            "plan",
-            "on_overflow",
-            "sweep",
-            "arithmetic",
-            "sampled",
-            "not_polynomial_ops",
-            "input",
-            "interpolation",
-            "mean",
-            "std",
-            "output",
-        ];
-        assert_eq!(texts, expected);
-        assert_eq!((&json["top1"], &json["top1_diff"]), (&93.2.into(), &0.0.into()));
-        assert_eq!(
-            (json["max_logit_error"].as_str(), Row { top5: None, ..row }.json().unwrap()["top5"].is_null()),
-            (Some("inf"), true)
-        );
-    }
 
     #[test]
     fn a_file_keeps_its_rows_over_runs_and_has_one_header() {

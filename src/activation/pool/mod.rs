@@ -40,7 +40,7 @@ impl MaxPool {
     /// in the paper, and otherwise −`range`, which never wins. `None` if the scale leaves no room: the errors of the
     /// rounds fill [0, 1].
     pub fn new(sign: Sign, range: f64, window: Window, non_negative: bool) -> Option<MaxPool> {
-        let rounds = window.len().next_power_of_two().trailing_zeros();
+        let rounds = window.rounds();
         let room = 1.0 - 2.0 * rounds.saturating_sub(1) as f64 * sign.bound();
         let padding_value = if non_negative { 0.0 } else { -range };
         (room > 0.0).then(|| MaxPool {

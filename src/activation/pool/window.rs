@@ -49,6 +49,11 @@ impl Window {
         self.kernel[0] * self.kernel[1]
     }
 
+    /// Rounds of a tournament between the values of a window.
+    pub fn rounds(&self) -> u32 {
+        self.len().next_power_of_two().trailing_zeros()
+    }
+
     /// Whether the window holds no value; no pool has such.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
