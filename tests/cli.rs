@@ -472,7 +472,44 @@ fn inspect_lists_sites_as_table_and_as_json() {
     let json: serde_json::Value =
         serde_json::from_str(&polyact_succeeds(&["inspect", "--model", text(&vgg), "--json"])).unwrap();
     assert_eq!(json["totals"]["maxpool"], 4);
+    // Seven ReLUs, and four pools of two rounds each.
+    assert_eq!(json["totals"]["longest_path"], 15);
+    assert!(table.contains("15 activations one after another"), "{table}");
     assert_eq!(json["sites"][0]["elements"], 24 * 28 * 28);
+}
+
+/// Levels and products of whole networks by hand: 19 ReLUs in a row; 7 ReLUs and 4 pools of two rounds. Images lost and won
+/// against a count of the predictions.
+#[test]
+fn a_run_costs_the_whole_network_and_counts_what_changed_sides() {
+    let folder = tempfile::tempdir().unwrap();
+    let predictions = folder.path().join("predictions.csv");
+    for (name, relu, depth, products) in [
+        ("resnet20-fashion", "paper:14", 285, 570),
+        ("vgg-fashion", "paper:14", 225, 450),
+        ("vgg-fashion", "paper:8", 120, 210),
+    ] {
+        let model = weights(&format!("{name}.pt"));
+        let arguments = ["eval", "--model", text(&model), "--relu", relu, "--relu-range", "16", "--limit", "500"];
+        let more = ["--quiet", "--json", "--predictions", text(&predictions)];
+        let row: serde_json::Value =
+            serde_json::from_str(&polyact_succeeds(&[&arguments[..], &more].concat())).unwrap();
+        assert_eq!((&row["total_depth"], &row["total_mults"]), (&depth.into(), &products.into()), "{name} {relu}");
+        let mut reader = csv::Reader::from_path(&predictions).unwrap();
+        let sides: Vec<[bool; 2]> =
+            reader.records().map(Result::unwrap).map(|line| [line[2] == line[3], line[2] == line[4]]).collect();
+        let count = |side: [bool; 2]| sides.iter().filter(|&&found| found == side).count();
+        let [lost, won] = [count([true, false]), count([false, true])];
+        assert_eq!((&row["top1_lost"], &row["top1_won"]), (&lost.into(), &won.into()), "{name} {relu}");
+        let [b, c, n] = [lost, won, sides.len()].map(|count| count as f64);
+        let error = 100.0 * (b + c - (b - c) * (b - c) / n).sqrt() / n;
+        assert!((row["top1_diff_se"].as_f64().unwrap() - error).abs() <= 0.0005, "{row}");
+    }
+    let exact = ["--relu", "exact", "--limit", "20", "--quiet", "--json"];
+    let model = weights("resnet20-fashion.pt");
+    let row = polyact_succeeds(&[&["eval", "--model", text(&model)], &exact[..]].concat());
+    let row: serde_json::Value = serde_json::from_str(&row).unwrap();
+    assert!(row["total_depth"].is_null() && row["total_mults"].is_null() && row["until"].is_null(), "{row}");
 }
 
 #[test]

@@ -29,6 +29,12 @@ fn run(arguments: &[String]) -> String {
     polyact_succeeds(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
+/// A row of a sweep as a single evaluation writes it.
+fn single(mut row: Vec<String>) -> Vec<String> {
+    row[COLUMNS.iter().position(|&name| name == "sweep").unwrap()].clear();
+    row
+}
+
 /// The rows without the columns that time has a say in. The batches are the same, so logits are too, to the last bit.
 fn without_times(path: &Path) -> Vec<Vec<String>> {
     let keep = |row: Vec<String>| {
@@ -41,7 +47,7 @@ fn without_times(path: &Path) -> Vec<Vec<String>> {
 #[test]
 fn a_row_of_a_sweep_is_the_row_of_a_single_evaluation() {
     let folder = tempfile::tempdir().unwrap();
-    let (swept, single) = (folder.path().join("swept.csv"), folder.path().join("single.csv"));
+    let (swept, evaluated) = (folder.path().join("swept.csv"), folder.path().join("single.csv"));
     run(&sweep(&grid(), &["--out", text(&swept)]));
     let swept = rows(&swept);
     assert_eq!(swept.len(), 8);
@@ -64,21 +70,68 @@ fn a_row_of_a_sweep_is_the_row_of_a_single_evaluation() {
         "20",
         "--quiet",
         "--out",
-        text(&single),
+        text(&evaluated),
     ]);
-    let single = rows(&single);
-    let mut expected = swept[1].clone();
-    assert!(column(&expected, "sweep").ends_with(":2/8"), "{expected:?}");
-    expected[COLUMNS.iter().position(|&name| name == "sweep").unwrap()].clear();
-    assert_eq!(reproducible(&expected), reproducible(&single[0]));
-    assert_eq!(column(&expected, "max_logit_error"), column(&single[0], "max_logit_error"));
+    assert!(column(&swept[1], "sweep").ends_with(":2/8"), "{swept:?}");
+    let expected = single(swept[1].clone());
+    let evaluated = rows(&evaluated);
+    assert_eq!(reproducible(&expected), reproducible(&evaluated[0]));
+    assert_eq!(column(&expected, "max_logit_error"), column(&evaluated[0], "max_logit_error"));
+}
+
+/// Whatever the batch, the threads and what else is evaluated: a row rests on the same images.
+#[test]
+fn a_run_stops_after_the_same_images_in_any_company() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (vgg, predictions) = (weights("vgg-fashion.pt"), path("predictions.csv"));
+    let common = ["--model", text(&vgg), "--relu-range", "16", "--until", "3", "--limit", "1200", "--quiet", "--out"];
+    let sweep = |out: &Path, more: &[&str]| {
+        polyact_succeeds(&[&["sweep", "--relu", "paper:9", "paper:12"], &common[..], &[text(out)], more].concat());
+        rows(out).into_iter().map(|row| reproducible(&single(row))).collect::<Vec<_>>()
+    };
+    let swept = sweep(&path("a.csv"), &[]);
+    assert_eq!(sweep(&path("b.csv"), &["--batch", "7", "--threads", "1"]), swept);
+    assert_eq!(sweep(&path("c.csv"), &["--device", "cpu,cpu"]).len(), 2);
+    let images = |row: &[String]| column(row, "images").parse::<usize>().unwrap();
+    let all = rows(&path("a.csv"));
+    assert!(images(&all[1]) < images(&all[0]) && images(&all[1]) < 1200, "{all:?}");
+    for (at, name) in ["available", "images"].into_iter().enumerate() {
+        let of_devices = column(&rows(&path("c.csv"))[1], name);
+        assert_eq!(of_devices, column(&all[1], name), "{at}");
+    }
+    let out = path("single.csv");
+    let alone = ["eval", "--relu", "paper:12", "--predictions", text(&predictions)];
+    let told = polyact_succeeds(&[&alone, &common[..], &[text(&out)]].concat());
+    let expected = single(all[1].clone());
+    assert_eq!(reproducible(&rows(&out)[0]), reproducible(&expected));
+    assert!(told.contains(&format!("stopped after {} of 1200 images", images(&expected))), "{told}");
+    assert_eq!(std::fs::read_to_string(&predictions).unwrap().lines().count(), 1 + images(&expected));
+    let number = |name| column(&expected, name).parse::<f64>().unwrap();
+    assert!(number("top1_diff_high") - number("top1_diff_low") <= 3.0);
+    assert!((number("top1_diff_low")..=number("top1_diff_high")).contains(&number("top1_diff")));
 }
 
 #[test]
 fn a_sweep_that_is_killed_again_and_again_ends_in_the_same_rows() {
+    ends_in_the_same_rows(&[]);
+}
+
+/// Rows that end where their accuracy is known are killed before, there, and behind.
+#[test]
+fn so_does_one_whose_rows_stop_by_themselves() {
+    ends_in_the_same_rows(&["--until", "1.5"]);
+}
+
+fn ends_in_the_same_rows(more: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let (whole, killed) = (folder.path().join("whole.csv"), folder.path().join("killed.csv"));
+    let grid = || [grid(), more.iter().map(|&word| word.to_owned()).collect()].concat();
     run(&sweep(&grid(), &["--out", text(&whole)]));
+    if !more.is_empty() {
+        let stopped = rows(&whole).iter().filter(|row| column(row, "images") != column(row, "available")).count();
+        assert!(stopped > 0 && stopped < 8, "{stopped} of 8 rows stopped early");
+    }
     let journal = folder.path().join("killed.csv.journal");
     let progress = || std::fs::metadata(&journal).map_or(0, |metadata| metadata.len());
     let mut kills = 0;

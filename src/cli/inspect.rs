@@ -9,6 +9,7 @@ use super::preparation::InputOptions;
 use super::{Failure, print};
 use crate::activation::Window;
 use crate::evaluation::EvaluationError;
+use crate::minimax::cost::Cost;
 use crate::model::{Model, ModelError, SiteKind};
 use crate::report::{Align, table};
 
@@ -76,6 +77,9 @@ struct Totals {
     maxpool: usize,
     relu_elements: i64,
     maxpool_elements: i64,
+    /// Activations one after another along the longest path, a max-pool as the rounds of its tournament; none where the graph
+    /// does not tell how often a loop turns.
+    longest_path: Option<u32>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -98,7 +102,10 @@ fn inspect(model: &Model, arguments: &Arguments) -> Result<Inspection, Failure> 
     let _logits =
         model.forward(&image.map_err(EvaluationError::from)?, &table).map_err(|error| hint(error, arguments))?;
 
-    let mut totals = Totals { sites: model.sites().len(), ..Totals::default() };
+    let one = Cost { depth: 1, multiplications: 1 };
+    let rounds: Vec<u32> = model.sites().iter().map(|site| site.kind.cost(one).depth).collect();
+    let longest_path = model.graph().longest_path(&rounds);
+    let mut totals = Totals { sites: model.sites().len(), longest_path, ..Totals::default() };
     let mut sites = Vec::with_capacity(totals.sites);
     for site in model.sites() {
         let input_shape = table.shape(site.index).map(|shape| shape.get(1..).unwrap_or_default().to_vec());
@@ -176,10 +183,16 @@ fn for_people(inspection: &Inspection) -> String {
         text += &format!("warning: {} at {} is no polynomial and stays as it is{place}\n", node.operator, node.name);
     }
     let totals = &inspection.totals;
-    text + &format!(
+    text += &format!(
         "{} sites: {} relu, {} relu6 with {} elements an image; {} maxpool with {} elements an image\n",
         totals.sites, totals.relu, totals.relu6, totals.relu_elements, totals.maxpool, totals.maxpool_elements,
-    )
+    );
+    text + &match totals.longest_path {
+        Some(count) => format!(
+            "{count} activations one after another along the longest path, a max-pool of n values as ⌈log2 n⌉ of them\n"
+        ),
+        None => "the longest path cannot be told, since the graph does not say how often a loop turns\n".to_owned(),
+    }
 }
 
 /// `3x3 stride 2 padding 1`.

@@ -67,6 +67,9 @@ pub struct Run {
     pub agreement: f64,
     /// Images with an input out of range.
     pub overflow_images: u64,
+    /// Images of which this run and the exact network do not both have the label or both miss it; at most so many where the
+    /// file does not count them.
+    differing: f64,
     /// No other activation of this block has a better top-1 for this model, or none that is better beyond chance.
     pub best: bool,
     /// File and line.
@@ -155,10 +158,19 @@ impl Comparison {
             value if (least..=100.0).contains(&value) => Ok(value),
             _ => Err(file.invalid(row, column)),
         };
+        let images: u64 = file.required(row, "images")?;
+        let agreement = percent("agreement", 0.0)?;
+        let counted = |column| file.value::<u64>(row, column);
+        let differing = match (counted("top1_lost")?, counted("top1_won")?) {
+            (Some(lost), Some(won)) => lost as f64 + won as f64,
+            // Files of older versions.
+            _ => (100.0 - agreement) / 100.0 * images as f64,
+        };
         let run = Run {
+            differing,
             top1: percent("top1", 0.0)?,
             top1_diff: percent("top1_diff", -100.0)?,
-            agreement: percent("agreement", 0.0)?,
+            agreement,
             overflow_images: file.required(row, "overflow_images")?,
             best: false,
             place,
@@ -246,12 +258,11 @@ fn both(relu: &str, maxpool: &str) -> String {
     }
 }
 
-/// Two standard errors of the difference in top-1 between two runs on the same images, in points. Only images to which the
-/// two give different classes make a difference, and these are at most those on which one of them differs from the exact
-/// network.
+/// Two standard errors of the difference in top-1 between two runs on the same images, in points. Only images of which one of
+/// them has the label and the other has not make a difference, and there one of them differs from the exact network.
 fn noise(a: &Run, b: &Run, images: u64) -> f64 {
-    let different = (200.0 - a.agreement - b.agreement) / 100.0;
-    2.0 * 100.0 * (different / images.max(1) as f64).sqrt()
+    let images = images.max(1) as f64;
+    2.0 * 100.0 * (a.differing + b.differing).sqrt() / images
 }
 
 /// A number without needless decimals; anything else as it is.
@@ -352,16 +363,26 @@ mod tests {
         assert_eq!(best, [false, true, true]);
     }
 
-    /// Two of 1000 images get other classes than the exact network gives them, from each: 2·√(0.004/1000), 0.4 points.
+    /// Two of 1000 images are lost or won by each: 2·√4/1000, 0.4 points. Files of older versions say no more than that two of
+    /// 1000 get other classes.
     #[test]
     fn what_noise_can_explain_is_not_worse() {
         let rows = [("paper:4", 93.0), ("paper:5", 93.2), ("paper:6", 93.5)].map(|(relu, top1)| Row {
-            agreement: 99.8,
+            agreement: 90.0,
+            top1_lost: 2,
             ..samples::run("net", relu, (relu.len() as u32, 1), top1, 93.4)
         });
-        let best: Vec<bool> =
-            compared(&rows).blocks[0].lines.iter().map(|line| line.runs[0].as_ref().unwrap().best).collect();
-        assert_eq!(best, [false, true, true]);
+        let best = |file: SavedResults| -> Vec<bool> {
+            let comparison = Comparison::of(&[file]).unwrap();
+            comparison.blocks[0].lines.iter().map(|line| line.runs[0].as_ref().unwrap().best).collect()
+        };
+        assert_eq!(best(samples::saved("a.csv", &rows)), [false, true, true]);
+        let agreeing = rows.map(|row| Row { agreement: 99.8, top1_lost: 900, ..row });
+        let mut older = samples::saved("a.csv", &agreeing);
+        let at = older.columns.iter().position(|column| column == "top1_lost").unwrap();
+        older.columns.truncate(at);
+        older.rows.iter_mut().for_each(|row| row.fields.truncate(at));
+        assert_eq!(best(older), [false, true, true]);
     }
 
     #[test]
