@@ -6,9 +6,10 @@ use clap::Parser;
 use polyact::cli::{Cli, run};
 
 fn main() -> ExitCode {
+    let cli = Cli::parse();
     #[cfg(feature = "libtorch")]
-    polyact::model::keep_memory();
-    match run(Cli::parse()) {
+    cli.settings().apply();
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
         Err(failure) => {

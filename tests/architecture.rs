@@ -1,5 +1,6 @@
 //! Calls between the folders of `src` go down only, as docs/architecture.md draws it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 mod common;
@@ -9,7 +10,7 @@ const MAY_USE: [(&str, &[&str]); 7] = [
     ("cli", &["report", "evaluation", "model", "dataset", "activation", "minimax"]),
     ("report", &["activation", "minimax"]),
     ("evaluation", &["model", "dataset", "activation", "minimax"]),
-    ("model", &["activation"]),
+    ("model", &["dataset", "activation"]),
     ("dataset", &[]),
     ("activation", &["minimax"]),
     ("minimax", &[]),
@@ -46,4 +47,52 @@ fn calls_go_down_only() {
         let text = std::fs::read_to_string(common::root().join("src").join(leaf).with_extension("rs")).unwrap();
         assert!(!text.contains("crate::"), "{leaf}");
     }
+}
+
+/// Of one folder of `src`, which of its files and folders names which other ones, tests left out.
+fn neighbours(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let root = common::root().join("src").join(folder);
+    let name = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();
+    let entries: Vec<PathBuf> = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let known: BTreeSet<String> = entries.iter().map(|path| name(path)).collect();
+    let mut neighbours = BTreeMap::new();
+    for entry in entries.iter().filter(|path| name(path) != "mod") {
+        let files = if entry.is_dir() { rust_files(entry) } else { vec![entry.clone()] };
+        let mut used = BTreeSet::new();
+        for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "rs")) {
+            let text = std::fs::read_to_string(file).unwrap();
+            let text = text.split("#[cfg(test)]\nmod ").next().unwrap();
+            let up = if entry.is_dir() && name(file) != "mod" { "super::super::" } else { "super::" };
+            for prefix in [up.to_owned(), format!("crate::{folder}::")] {
+                for (at, _) in text.match_indices(&prefix) {
+                    let before = text[..at].ends_with("super::");
+                    let rest = &text[at + prefix.len()..];
+                    let target: String = rest.chars().take_while(|&c| c.is_ascii_lowercase() || c == '_').collect();
+                    if !before && rest[target.len()..].starts_with("::") && known.contains(&target) {
+                        used.insert(target);
+                    }
+                }
+            }
+        }
+        used.remove(&name(entry));
+        neighbours.insert(name(entry), used);
+    }
+    neighbours
+}
+
+/// Two files that use each other are one idea in two places.
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let mut edges = 0;
+    for (folder, _) in MAY_USE {
+        let mut neighbours = neighbours(folder);
+        edges += neighbours.values().map(BTreeSet::len).sum::<usize>();
+        // What uses nothing that is left is in no circle.
+        while let Some(free) = neighbours.iter().find(|(_, used)| used.is_empty()).map(|(name, _)| name.clone()) {
+            neighbours.remove(&free);
+            neighbours.values_mut().for_each(|used| _ = used.remove(&free));
+        }
+        assert!(neighbours.is_empty(), "src/{folder}: {neighbours:?}");
+    }
+    assert!(edges > 100, "{edges}");
 }

@@ -6,7 +6,8 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{polyact_succeeds, python, read_f32, run_python, text};
-use polyact::model::{Interpolation, Model, Preprocess};
+use polyact::dataset::{Interpolation, Preprocess};
+use polyact::model::Model;
 use tch::{Device, Tensor};
 
 /// What an archive must hold.

@@ -286,9 +286,9 @@ mod networks {
     use super::*;
     use flate2::Crc;
     use polyact::dataset::picture::{Interpolation, Transform, decode};
-    use polyact::dataset::{Layout, OpenOptions, Preparation};
+    use polyact::dataset::{Layout, OpenOptions, Preparation, Preprocess};
     use polyact::evaluation::{Journal, Plan, Ranges};
-    use polyact::model::{Preprocess, Site, SiteKind};
+    use polyact::model::{Site, SiteKind};
 
     const TARGETS: [(&str, Target); 9] = [
         ("idx", |place, bytes| {

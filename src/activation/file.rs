@@ -2,11 +2,9 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use super::accuracy::is_kept;
 use super::coefficients::{CoefficientsError, Parsed, parse_json, parse_list};
-use super::spec::{SpecError, parse_degrees};
 use super::{Arithmetic, Sign};
 use crate::{bounded, digest};
 
@@ -46,22 +44,6 @@ pub enum FileError {
     Declared { path: PathBuf, declared: f64, measured: f64, arithmetic: Arithmetic },
 }
 
-impl FromStr for CoefficientFile {
-    type Err = SpecError;
-
-    /// PATH of the JSON form, or PATH@DEGREES of a plain list; the file is read.
-    fn from_str(text: &str) -> Result<CoefficientFile, SpecError> {
-        let numbers = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b',');
-        match text.rsplit_once('@') {
-            Some((path, degrees)) if numbers(degrees) => {
-                let degrees = parse_degrees(degrees)?;
-                Ok(CoefficientFile::read(path.as_ref(), |text| parse_list(text, &degrees))?)
-            }
-            _ => Ok(CoefficientFile::read(text.as_ref(), parse_json)?),
-        }
-    }
-}
-
 /// As result rows name it: the file's name with the beginning of its digest, which tells two files of one name apart.
 impl fmt::Display for CoefficientFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,10 +58,15 @@ impl CoefficientFile {
         &self.path
     }
 
-    fn read(
-        path: &Path,
-        parse: impl FnOnce(&str) -> Result<Parsed, CoefficientsError>,
-    ) -> Result<CoefficientFile, FileError> {
+    /// Read the file at `path`: the JSON form, or the plain list of stages of these `degrees`.
+    ///
+    /// # Errors
+    /// [`FileError`]: it cannot be read, or is something else.
+    pub fn read(path: &Path, degrees: Option<&[u32]>) -> Result<CoefficientFile, FileError> {
+        let parse = |text: &str| match degrees {
+            Some(degrees) => parse_list(text, degrees),
+            None => parse_json(text),
+        };
         let path = || path.to_owned();
         // Eight stages of degree 127 at the highest precision are shorter.
         let bytes = bounded::read(&path(), bounded::TEXT).map_err(|source| FileError::Io { path: path(), source })?;
@@ -127,7 +114,7 @@ mod tests {
         (folder, path)
     }
 
-    fn designed(spec: &str) -> Result<Sign, SpecError> {
+    fn designed(spec: &str) -> Result<Sign, crate::activation::SpecError> {
         Sign::design(&spec.parse()?, Arithmetic::F64).map(Option::unwrap)
     }
 
@@ -227,8 +214,8 @@ mod tests {
     fn a_path_may_have_an_at_and_degrees_must_be_odd() {
         let (_folder, path) = written("a@b", &plain_list(&composite(&[3])));
         designed(&format!("file:{path}@3")).unwrap();
-        assert!("nowhere@4".parse::<CoefficientFile>().unwrap_err().to_string().contains("degree 4 is even"));
-        assert!("".parse::<CoefficientFile>().is_err());
+        assert!("file:nowhere@4".parse::<Spec>().unwrap_err().to_string().contains("degree 4 is even"));
+        assert!("file:".parse::<Spec>().is_err());
     }
 
     proptest! {
@@ -239,8 +226,8 @@ mod tests {
             std::fs::write(&path, &bytes).unwrap();
             let path = path.to_str().unwrap().to_owned();
             let list = path.clone() + "@3";
-            prop_assert!(path.parse::<CoefficientFile>().is_err());
-            prop_assert!(list.parse::<CoefficientFile>().is_err());
+            let refused = [path, list].map(|file| format!("file:{file}").parse::<Spec>().is_err());
+            prop_assert_eq!(refused, [true; 2]);
         }
     }
 }

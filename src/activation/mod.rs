@@ -43,6 +43,8 @@ pub use relu::Relu;
 pub use sign::Sign;
 pub use spec::{RangeError, Spec, SpecError, check_range, parse_degrees, parse_epsilon};
 
+pub use crate::minimax::cost::Cost;
+
 /// Told of every block of inputs of which at least one is outside the range or not a number, or in f32 so near its end that
 /// rounding may hide it: the position of its first value, and its values.
 pub type Report<'a, T> = &'a mut dyn FnMut(usize, &[T]);

@@ -89,9 +89,20 @@ impl FromStr for Spec {
                 };
                 Ok(Spec::Minimax { degrees: parse_degrees(degrees)?, epsilon })
             }
-            Some(("file", file)) => Ok(Spec::File(file.parse()?)),
+            Some(("file", file)) => Ok(Spec::File(read_file(file)?)),
             _ => Err(SpecError::Unknown(text.to_owned())),
         }
+    }
+}
+
+/// The file in PATH, of the JSON form, or in PATH@DEGREES, of a plain list.
+fn read_file(text: &str) -> Result<CoefficientFile, SpecError> {
+    let is_list = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b',');
+    match text.rsplit_once('@') {
+        Some((path, degrees)) if is_list(degrees) => {
+            Ok(CoefficientFile::read(path.as_ref(), Some(&parse_degrees(degrees)?))?)
+        }
+        _ => Ok(CoefficientFile::read(text.as_ref(), None)?),
     }
 }
 

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::eval::{name_of, progress_bar, tell_broken, warn};
-use super::options::{ModelOptions, ReadingOptions};
+use super::options::{DeviceOptions, ModelOptions, ReadingOptions, name_of};
 use super::output::write;
 use super::plot::{FIGURES, PlotFile, plot_file};
 use super::preparation::PreparationOptions;
+use super::progress::progress_bar;
+use super::warnings::{tell_broken, tell_not_polynomial};
 use super::{Failure, print};
 use crate::dataset::{BUNDLED, Dataset};
 use crate::evaluation::{
-    Calibration, RangeRule, Rule, Scope, Selector, calibrate, dataset_sha256, plan_text, shortest,
+    Calibration, RangeRule, Rule, Scope, Selector, calibrate, dataset_sha256, images_file, plan_text, shortest,
 };
 use crate::model::{Model, Site, Statistics};
 use crate::report::plot::Figure;
@@ -85,16 +86,22 @@ fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
+impl Arguments {
+    pub(super) fn device(&self) -> &DeviceOptions {
+        &self.model.device
+    }
+}
+
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let images_file = images_file(&arguments.out);
-    let plan_images_file = arguments.plan_out.as_deref().map(self::images_file);
+    let beside = images_file(&arguments.out);
+    let plan_images_file = arguments.plan_out.as_deref().map(images_file);
     arguments
         .reading
         .files()
         .reads("--model", &*arguments.model.model)
         .reads("--dataset", &*arguments.dataset)
         .writes("--out", &*arguments.out, &[b"site,kind,range,"])
-        .writes("--out", &*images_file, &[])
+        .writes("--out", &*beside, &[])
         .writes("--json", arguments.json.as_deref(), &[b"{\n  \"version\": \"*\",\n  \"model\": "])
         .writes("--plan-out", arguments.plan_out.as_deref(), &[b"[[sites]]"])
         .writes("--plan-out", plan_images_file.as_deref(), &[])
@@ -114,7 +121,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let sample = arguments.reading.calibrated(&dataset)?;
     let images = &sample.images;
     let preparation = arguments.preparation.resolve(model.preprocess(), &dataset)?;
-    warn(model);
+    tell_not_polynomial(model);
     let (batch, strict) = (arguments.reading.batch, arguments.reading.strict);
     let scope = Scope {
         dataset: &dataset,
@@ -133,15 +140,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
     let measured =
         Measured { arguments, model, dataset: &dataset, sampled: &sample.description, calibration: &calibration };
-    measured.write(&images_file)?;
+    measured.write(&beside)?;
     print(&measured.text())
-}
-
-/// Where the images are listed that the ranges in a file, or a plan, were measured on: `ranges.csv.images`.
-pub(super) fn images_file(ranges: &Path) -> PathBuf {
-    let mut name = ranges.as_os_str().to_owned();
-    name.push(".images");
-    PathBuf::from(name)
 }
 
 /// What was measured, and how it is to be written.
@@ -197,11 +197,11 @@ struct MeasuredModel<'a> {
 }
 
 impl Measured<'_> {
-    fn write(&self, images_file: &Path) -> Result<(), Failure> {
+    fn write(&self, beside: &Path) -> Result<(), Failure> {
         let out = |flag, path: &Path, text: &str| write(flag, path, text.as_bytes());
         let Arguments { json, plan_out, .. } = self.arguments;
         let images = self.calibration.images.iter().map(|(sha256, _)| crate::digest::shown(sha256) + "\n");
-        out("--out", images_file, &images.clone().collect::<String>())?;
+        out("--out", beside, &images.clone().collect::<String>())?;
         if let Some(path) = json {
             out("--json", path, &(serde_json::to_string_pretty(&self.all())? + "\n"))?;
         }
@@ -212,7 +212,7 @@ impl Measured<'_> {
                 range: Some(range),
             };
             let rules = self.model.sites().iter().zip(self.ranges()).map(rule).collect();
-            out("--plan-out", &self::images_file(path), &images.clone().collect::<String>())?;
+            out("--plan-out", &images_file(path), &images.clone().collect::<String>())?;
             out("--plan-out", path, &plan_text(rules))?;
         }
         if let Some(file) = &self.arguments.plot {

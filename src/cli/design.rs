@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::Failure;
+use super::design_format::Format;
 use super::design_function::FunctionOptions;
 use super::output::{Files, deliver};
 use super::plot::{FIGURES, PlotFile, plot_file};
@@ -53,24 +54,6 @@ const EXAMPLES: &str = "Examples:
   polyact design --function silu --interval -8,8 --degree 59
   polyact design --function step --interval -8,-0.1 --interval 0.1,8 --degree 27 --format json
   polyact design --function relu --interval -8,8 --degree 27 --method chebyshev";
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Format {
-    /// For people: intervals, errors, cost
-    Table,
-    /// All of it, coefficients in both bases, as f64 and in full precision; `--relu file:FILE` reads it
-    Json,
-    /// A line a power, the same coefficients
-    Csv,
-    /// Plain numbers, one a line: c_0 to c_degree of each stage; `--relu file:FILE@D,D,…` reads it
-    List,
-    /// Go, for Lattigo
-    Lattigo,
-    /// C++, for OpenFHE
-    Openfhe,
-    /// Python, for Orion
-    Orion,
-}
 
 #[derive(Debug, Clone)]
 struct Degrees(Vec<u32>);

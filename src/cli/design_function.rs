@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::Failure;
-use super::design::Format;
+use super::design_format::Format;
 use crate::minimax::{
     Approximation, ApproximationError, Domain, Function, MAX_DEGREE, Method, Real, UnknownFunction, decimal,
     exact_decimal, to_f64,

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
-use super::options::ModelOptions;
+use super::options::{DeviceOptions, ModelOptions};
 use super::preparation::InputOptions;
 use super::{Failure, print};
 use crate::activation::Window;
@@ -80,6 +80,12 @@ struct Totals {
     /// Activations one after another along the longest path, a max-pool as the rounds of its tournament; none where the graph
     /// does not tell how often a loop turns.
     longest_path: Option<u32>,
+}
+
+impl Arguments {
+    pub(super) fn device(&self) -> &DeviceOptions {
+        &self.model.device
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {

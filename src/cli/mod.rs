@@ -1,10 +1,13 @@
 //! The command line: one file a subcommand. Results go to stdout, progress and warnings to stderr.
 
 #[cfg(feature = "libtorch")]
+mod beside;
+#[cfg(feature = "libtorch")]
 mod calibrate;
 #[cfg(feature = "libtorch")]
 mod configuration;
 mod design;
+mod design_format;
 mod design_function;
 #[cfg(feature = "libtorch")]
 mod eval;
@@ -17,16 +20,24 @@ mod output;
 mod plot;
 #[cfg(feature = "libtorch")]
 mod preparation;
+#[cfg(feature = "libtorch")]
+mod progress;
 mod report;
 #[cfg(feature = "libtorch")]
 mod reproduce;
 mod search;
+#[cfg(feature = "libtorch")]
+mod settings;
 #[cfg(feature = "libtorch")]
 mod summary;
 #[cfg(feature = "libtorch")]
 mod sweep;
 #[cfg(feature = "libtorch")]
 mod sweep_grid;
+#[cfg(feature = "libtorch")]
+mod task;
+#[cfg(feature = "libtorch")]
+mod warnings;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -34,6 +45,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub use failure::Failure;
+#[cfg(feature = "libtorch")]
+pub use settings::Settings;
 
 /// What accuracy a trained CNN keeps when its ReLUs and max-pools become compositions of minimax polynomials.
 #[derive(Debug, Parser)]
@@ -71,7 +84,22 @@ enum Command {
     },
 }
 
-/// Do what the command line asks for.
+#[cfg(feature = "libtorch")]
+impl Cli {
+    /// What the command line says of the whole process.
+    pub fn settings(&self) -> Settings {
+        match &self.command {
+            Command::Inspect(arguments) => arguments.device().settings(),
+            Command::Calibrate(arguments) => arguments.device().settings(),
+            Command::Eval(arguments) => arguments.device().settings(),
+            Command::Sweep(arguments) => arguments.device().settings(),
+            Command::Reproduce(arguments) => arguments.device().settings(),
+            _ => Settings::default(),
+        }
+    }
+}
+
+/// Do what the command line asks for, after its settings were put into force.
 ///
 /// # Errors
 /// [`Failure`]: one line that says what was wrong, and the exit code.

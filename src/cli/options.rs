@@ -7,10 +7,11 @@ use tch::{Cuda, Device};
 
 use super::Failure;
 use super::output::Files;
+use super::settings::Settings;
 use crate::activation::Isa;
 use crate::dataset::{Coverage, Dataset, Layout, OpenOptions, Part, Sample, Sampling, Size};
 use crate::evaluation::{DEFAULT_BATCH, Until};
-use crate::model::{self, Model};
+use crate::model::Model;
 
 /// The model and where it runs.
 #[derive(Debug, Args)]
@@ -61,26 +62,22 @@ impl ModelOptions {
     /// # Errors
     /// As [`DeviceOptions::load`].
     pub fn load(&self) -> Result<Vec<Model>, Failure> {
-        self.device.prepare()?;
+        self.device.check()?;
         self.device.load(&self.model)
     }
 }
 
 impl DeviceOptions {
-    /// Set threads, instructions and precision, and see that the devices are there.
+    /// What holds for the whole process.
+    pub fn settings(&self) -> Settings {
+        Settings { threads: self.threads, instructions: self.instructions, tf32: self.tf32 }
+    }
+
+    /// See that the devices are there.
     ///
     /// # Errors
     /// CUDA asked for and not there, with the cause.
-    pub fn prepare(&self) -> Result<(), Failure> {
-        if let Some(threads) = self.threads {
-            tch::set_num_threads(threads);
-            // Fails only where the pool is there already, and this is its first use.
-            let _ = rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global();
-        }
-        if let Some(isa) = self.instructions {
-            isa.limit();
-        }
-        model::allow_tf32(self.tf32);
+    pub fn check(&self) -> Result<(), Failure> {
         for device in &self.device {
             if let Device::Cuda(index) = device {
                 check_cuda(*index)?;
@@ -126,6 +123,11 @@ fn check_cuda(index: usize) -> Result<(), Failure> {
         return Ok(());
     };
     Err(Failure::Usage(format!("--device cuda:{index}: {cause}")))
+}
+
+/// The name of an archive in results: its file's, without the ending.
+pub(super) fn name_of(model: &Path) -> String {
+    model.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// How images and labels are read.

@@ -3,8 +3,7 @@
 use clap::Args;
 
 use super::Failure;
-use crate::dataset::{Dataset, Interpolation, Preparation, Transform};
-use crate::model::{self, Preprocess};
+use crate::dataset::{Dataset, Interpolation, Preparation, Preprocess, Transform, is_input_size};
 
 /// The form of a model's input, where the archive does not say it or is to be overruled.
 #[derive(Debug, Default, Args)]
@@ -20,7 +19,7 @@ pub(super) struct InputSize(pub [usize; 3]);
 fn input_size(text: &str) -> Result<InputSize, String> {
     let sizes: Result<Vec<usize>, _> = text.split('x').map(str::parse).collect();
     match sizes.as_deref() {
-        Ok(&[channels, height, width]) if model::is_input_size([channels, height, width]) => {
+        Ok(&[channels, height, width]) if is_input_size([channels, height, width]) => {
             Ok(InputSize([channels, height, width]))
         }
         _ => Err("expected channels, height and width such as 3x224x224, of at most 2^31 values in all".to_owned()),
@@ -173,10 +172,7 @@ impl PreparationOptions {
             Some(side) => side,
         }));
         let crop = given.or(own.crop).or(usual.then_some(224));
-        let interpolation = self.interpolation.unwrap_or(match own.interpolation {
-            Some(model::Interpolation::Bicubic) => Interpolation::Bicubic,
-            _ => Interpolation::Bilinear,
-        });
+        let interpolation = self.interpolation.or(own.interpolation).unwrap_or_default();
         Ok(Transform {
             resize: self.resize.map_or(resize, |side| side.0),
             crop: self.crop.map_or(crop, |side| side.0),

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::eval::{OutputOptions, Task};
 use super::options::{DeviceOptions, ModelOptions, ReadingOptions, UntilOptions};
 use super::preparation::{PreparationOptions, Side};
+use super::task::{OutputOptions, Task};
 use super::{Failure, print};
 use crate::activation::{Arithmetic, Spec};
 use crate::evaluation::{Configuration, Ranges};
@@ -62,6 +62,12 @@ const PUBLISHED: [Published; 1] = [Published {
     exact: 78.31,
     approximate: 77.52,
 }];
+
+impl Arguments {
+    pub(super) fn device(&self) -> &DeviceOptions {
+        &self.device
+    }
+}
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let (published, path) = find(&arguments.model)?;

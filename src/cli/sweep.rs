@@ -8,17 +8,18 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::configuration::{OnOverflow, file, plan, ranges};
-use super::eval::{name_of, progress_bar, replicas, tell_broken, tell_calibrated, tell_chance, warn};
-use super::options::DeviceOptions;
+use super::options::{DeviceOptions, name_of};
+use super::progress::progress_bar;
 use super::summary::{Setting, Summary};
 use super::sweep_grid::{GRID, GridOptions, read_grid};
+use super::warnings::{tell_broken, tell_calibrated, tell_chance, tell_not_polynomial};
 use super::{Failure, print};
 use crate::activation::Spec;
 use crate::dataset::{Dataset, Sample};
 use crate::digest;
 use crate::evaluation::{
-    Axes, Configuration, Designs, Evaluation, Journal, JournalError, Observer, Prediction, Scope, Shard, Substitution,
-    Timing, Until, evaluate, sweep_name,
+    Axes, Configuration, Designs, Evaluation, Journal, JournalError, Observer, Prediction, Replica, Scope, Shard,
+    Substitution, Timing, Until, evaluate, sweep_name,
 };
 use crate::model::Model;
 use crate::report::{Align, Results, Row, table};
@@ -63,6 +64,12 @@ const EXAMPLES: &str = "Examples:
 Each image is decoded once a model, and the exact network runs once a model. A sweep that is killed
 goes on with --resume, and ends in the rows it would have had, the seconds aside. Changed models,
 images or settings are noticed and refused.";
+
+impl Arguments {
+    pub(super) fn device(&self) -> &DeviceOptions {
+        &self.device
+    }
+}
 
 pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     if let Some(path) = &arguments.config {
@@ -135,7 +142,7 @@ impl<'a> Sweep<'a> {
         let configurations = axes.configurations();
         let dataset = grid.reading.open(&grid.dataset)?;
         let sample = grid.reading.evaluated(&dataset, grid.until)?;
-        arguments.device.prepare()?;
+        arguments.device.check()?;
         let mut decisive = vec![env!("CARGO_PKG_VERSION").to_owned(), arguments.device.name()];
         for path in &grid.model {
             let sha256 = digest::of_file(path).map_err(|source| Failure::File {
@@ -249,7 +256,7 @@ impl<'a> Sweep<'a> {
         let first = &models[0];
         let substitutions = self.substitutions(first, part.clone())?;
         let preparation = grid.preparation.resolve(first.preprocess(), &self.dataset)?;
-        warn(first);
+        tell_not_polynomial(first);
         self.check_done(&done, first.sites().len(), substitutions.len())?;
         let scope = Scope {
             dataset: &self.dataset,
@@ -265,7 +272,7 @@ impl<'a> Sweep<'a> {
         bar.reset_eta();
         let message = format!("{}, {} configurations", name_of(path), part.len());
         let mut watch = Watch { bar, message, add };
-        let evaluated = evaluate(&replicas(&models, &substitutions)?, scope, &mut done, &mut watch);
+        let evaluated = evaluate(&Replica::all(&models, &substitutions)?, scope, &mut done, &mut watch);
         watch.bar.finish_and_clear();
         evaluated?;
         tell_broken(&self.dataset, &done.broken);
@@ -345,7 +352,7 @@ impl<'a> Sweep<'a> {
             };
             let substitutions = self.substitutions(&models[0], part.clone())?;
             let mut timed = Evaluation::default();
-            evaluate(&replicas(&models, &substitutions)?, scope, &mut timed, &mut Silent)?;
+            evaluate(&Replica::all(&models, &substitutions)?, scope, &mut timed, &mut Silent)?;
             let forecast = |timing: &Timing| timing.forecast(self.sample.images.len(), models.len());
             total += forecast(&timed.exact);
             for (at, tally) in part.zip(&timed.tallies) {

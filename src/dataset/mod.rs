@@ -14,6 +14,7 @@ mod layout;
 mod listing;
 pub mod picture;
 mod pixels;
+mod preprocess;
 mod reading;
 mod sample;
 
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 pub use holdout::Holdout;
 pub use layout::{Layout, OpenOptions};
 pub use picture::{Interpolation, Transform};
+pub use preprocess::{Preprocess, PreprocessError, is_input_size};
 pub use reading::{Batch, Broken, Misfit, Preparation, Prepared};
 pub use sample::{Coverage, Part, Sample, Sampling, Size};
 

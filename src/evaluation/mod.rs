@@ -23,7 +23,7 @@ pub use configuration::{Configuration, ConfigurationError, Designs, Substitute, 
 pub use grid::{Axes, Shard, sweep_name};
 pub use journal::{Journal, JournalError};
 pub use plan::{Plan, PlanError, Rule, Selector, plan_text};
-pub use ranges::{Ranges, RangesError};
+pub use ranges::{Ranges, RangesError, images_file};
 pub use run::{Replica, evaluate};
 pub use score::{ClassScore, Prediction, Score};
 pub use tally::{Evaluation, SiteOverflow, Stop, Tally};

@@ -73,6 +73,13 @@ impl std::fmt::Display for Ranges {
     }
 }
 
+/// Where the images are listed that the ranges in a file, or a plan, were measured on: `ranges.csv.images`.
+pub fn images_file(ranges: &Path) -> PathBuf {
+    let mut name = ranges.as_os_str().to_owned();
+    name.push(".images");
+    PathBuf::from(name)
+}
+
 /// `file:ranges.csv#1a2b3c4d`.
 pub(super) fn named_file(path: &Path, sha256: &str) -> String {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();

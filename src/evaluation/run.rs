@@ -11,14 +11,29 @@ use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
 use super::tally::{Evaluation, Tally};
-use super::{EvaluationError, Observer, Prediction, Scope, Timing, Until};
+use super::{EvaluationError, Observer, Prediction, Scope, Substitution, Timing, Until};
 use crate::dataset::{Batch, Broken, Dataset};
-use crate::model::{Model, Sites, upload};
+use crate::model::{Model, ModelError, Sites, upload};
 
 /// A model on one device, with a table of sites for each configuration.
 pub struct Replica<'a> {
     pub model: &'a Model,
     pub configurations: Vec<Sites>,
+}
+
+impl<'a> Replica<'a> {
+    /// Each of `models`, one model on several devices, with a table of sites for each of `substitutions`.
+    ///
+    /// # Errors
+    /// A pool that cannot be approximated.
+    pub fn all(models: &'a [Model], substitutions: &[Substitution]) -> Result<Vec<Replica<'a>>, ModelError> {
+        let replica = |model: &'a Model| {
+            let configurations: Result<_, _> =
+                substitutions.iter().map(|substitution| substitution.table(model)).collect();
+            Ok(Replica { model, configurations: configurations? })
+        };
+        models.iter().map(replica).collect()
+    }
 }
 
 /// What one batch gave, and of each configuration the predictions.

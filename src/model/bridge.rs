@@ -3,7 +3,7 @@
 //! C++ exceptions come back as `Result`, and an error of ours travels through the interpreter as an exception.
 
 use super::operator::{apply, is_pool};
-use super::site::Sites;
+use super::sites::Sites;
 
 #[cxx::bridge(namespace = "polyact")]
 mod ffi {

@@ -12,10 +12,12 @@ mod libtorch;
 mod network;
 mod operator;
 mod site;
+mod sites;
 mod statistics;
 
 pub use graph::Graph;
 pub use libtorch::keep_memory;
-pub use network::{Interpolation, Model, ModelError, Preprocess, allow_tf32, is_input_size, upload};
-pub use site::{Foreign, Overflow, Site, SiteError, SiteKind, Sites};
+pub use network::{Model, ModelError, allow_tf32, upload};
+pub use site::{Foreign, Overflow, Site, SiteError, SiteKind};
+pub use sites::Sites;
 pub use statistics::Statistics;

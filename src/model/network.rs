@@ -5,82 +5,26 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use cxx::UniquePtr;
-use serde::Deserialize;
 use tch::{Device, TchError, Tensor};
 
 use super::bridge::{self, Kind, RawSite};
 use super::graph::Graph;
 use super::libtorch;
-use super::site::{Computation, Foreign, Site, SiteError, SiteKind, Sites};
+use super::site::{Computation, Foreign, Site, SiteError, SiteKind};
+use super::sites::Sites;
 use crate::activation::{Activation, MAX_WINDOW, MaxPool, Relu, Window};
+use crate::dataset::{Preprocess, PreprocessError};
 
 /// The extra file of an archive that says how its inputs are prepared.
 const PREPROCESS: &str = "preprocess.json";
-
-/// How images are prepared for a model, as its archive says in the extra file `preprocess.json`. All fields may be left out.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Preprocess {
-    /// Channels, height, width.
-    pub input_size: Option<[usize; 3]>,
-    /// Number of classes.
-    pub classes: Option<usize>,
-    /// Subtracted from pixels in [0, 1], a value a channel.
-    pub mean: Option<Vec<f32>>,
-    /// Divided by after that, a value a channel.
-    pub std: Option<Vec<f32>>,
-    /// Photographs are resized so that their short side has this many pixels; none are where this is left out.
-    pub resize: Option<usize>,
-    /// Side of the square cut from the centre after that; nothing is cut where this is left out.
-    pub crop: Option<usize>,
-    /// How pixels are resized; bilinear where this is left out.
-    pub interpolation: Option<Interpolation>,
-}
-
-/// Whether there can be an input of these channels, height and width: more values in all are taken for an attempt to fill
-/// the memory.
-pub fn is_input_size(size: [usize; 3]) -> bool {
-    let values = size.iter().try_fold(1usize, |product, &side| product.checked_mul(side));
-    values.is_some_and(|values| (1..=1 << 31).contains(&values))
-}
-
-impl Preprocess {
-    /// What cannot be, in a few words.
-    fn misfit(&self) -> Option<String> {
-        let side = |size: &usize| (1..=16384).contains(size);
-        let positive = |std: &f32| *std > 0.0 && std.is_finite();
-        if let Some(size) = self.input_size.filter(|&size| !is_input_size(size)) {
-            return Some(format!("an input of {size:?} values"));
-        }
-        if let Some(size) = [self.resize, self.crop].into_iter().flatten().find(|size| !side(size)) {
-            return Some(format!("{size} pixels to resize or crop to, where 1 to 16384 are possible"));
-        }
-        if let Some(std) = self.std.iter().flatten().find(|std| !positive(std)) {
-            return Some(format!("a standard deviation of {std}"));
-        }
-        let bad = self.mean.iter().flatten().find(|mean| !mean.is_finite())?;
-        Some(format!("a mean of {bad}"))
-    }
-}
-
-/// How the pixels of a resized image come from those of the original.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Interpolation {
-    #[default]
-    Bilinear,
-    Bicubic,
-}
 
 /// Why a model could not be loaded, swapped or run.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     #[error("model {path} {reason}")]
     Load { path: String, reason: String },
-    #[error("model {path}: the extra file {PREPROCESS} is not as expected: {source}")]
-    Preprocess { path: String, source: serde_json::Error },
-    #[error("model {path}: the extra file {PREPROCESS} says {reason}; mend it by exporting the model again")]
-    PreprocessValue { path: String, reason: String },
+    #[error("model {path}: the extra file {PREPROCESS} {source}")]
+    Preprocess { path: String, source: PreprocessError },
     #[error("model {path} cannot be read: {source}")]
     Read { path: String, source: std::io::Error },
     #[error(
@@ -163,15 +107,8 @@ impl Model {
         let mut network = bridge::load(text, &named_device(device), PREPROCESS)
             .map_err(|error| ModelError::Load { path: shown.clone(), reason: error.what().to_owned() })?;
         let sha256 = crate::digest::of_file(path).map_err(|source| ModelError::Read { path: shown.clone(), source })?;
-        let preprocess: Preprocess = match network.extra() {
-            "" => Preprocess::default(),
-            text => {
-                serde_json::from_str(text).map_err(|source| ModelError::Preprocess { path: shown.clone(), source })?
-            }
-        };
-        if let Some(reason) = preprocess.misfit() {
-            return Err(ModelError::PreprocessValue { path: shown, reason });
-        }
+        let preprocess = Preprocess::parse(network.extra())
+            .map_err(|source| ModelError::Preprocess { path: shown.clone(), source })?;
         let foreign = network.foreign().into_iter().map(|node| Foreign {
             operator: node.operator_name,
             name: node.name,

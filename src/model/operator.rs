@@ -7,7 +7,8 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::images::{Images, Owners};
 use super::libtorch::{self, parallel_for};
-use super::site::{Computation, Overflow, SiteKind, Sites};
+use super::site::{Computation, Overflow, SiteKind};
+use super::sites::Sites;
 use super::{Statistics, cuda};
 use crate::activation::{Element, MaxPool, Plane, Relu, Window, exact};
 
@@ -131,7 +132,9 @@ fn approximate_relu(
     sites: &Sites,
     index: usize,
 ) -> Result<Tensor, TchError> {
-    let overflow = &sites.entry(index).overflow;
+    let entry = sites.entry(index);
+    let overflow = &entry.overflow;
+    let counters = || sites.counters(index, images.count, x.device());
     // New values lie as those of `x`, or, if these have gaps, as PyTorch closes them.
     let source = match is_dense(&x) {
         true => x.shallow_clone(),
@@ -149,8 +152,8 @@ fn approximate_relu(
         (Device::Cuda(_), kind) if matches!(owners, Owners::Even(_)) => {
             let source = clipped_on_device(relu.clip(), &source, images, overflow)?;
             match kind {
-                Kind::Float => cuda::relu::<f32>(relu, &source, &target, images.count, sites, index)?,
-                Kind::Double => cuda::relu::<f64>(relu, &source, &target, images.count, sites, index)?,
+                Kind::Float => cuda::relu::<f32>(relu, &source, &target, images.count, &entry.kernel, counters)?,
+                Kind::Double => cuda::relu::<f64>(relu, &source, &target, images.count, &entry.kernel, counters)?,
                 _ => false,
             }
         }
@@ -198,15 +201,17 @@ fn approximate_max_pool(
     }
     let (_, _, height, width) = x.size4()?;
     let output = output_size(pool.window(), [height as usize, width as usize])?;
-    let overflow = &sites.entry(index).overflow;
+    let entry = sites.entry(index);
+    let overflow = &entry.overflow;
+    let counters = || sites.counters(index, images.count, x.device());
     let computed = match (x.device(), x.f_kind()?) {
         (Device::Cpu, Kind::Float) => Some(pool_kernel::<f32>(pool, x, output, images, overflow)?),
         (Device::Cpu, Kind::Double) => Some(pool_kernel::<f64>(pool, x, output, images, overflow)?),
         (Device::Cuda(_), kind) if images.axis == Some(0) && x.size()[0] == images.count => {
             let x = clipped_on_device(pool.clip(), x, images, overflow)?;
             match kind {
-                Kind::Float => cuda::max_pool::<f32>(pool, &x, output, sites, index)?,
-                Kind::Double => cuda::max_pool::<f64>(pool, &x, output, sites, index)?,
+                Kind::Float => cuda::max_pool::<f32>(pool, &x, output, &entry.kernel, counters)?,
+                Kind::Double => cuda::max_pool::<f64>(pool, &x, output, &entry.kernel, counters)?,
                 _ => None,
             }
         }

@@ -9,6 +9,8 @@ mod resize;
 
 use std::ops::Range;
 
+use serde::Deserialize;
+
 /// Pillow's limit for an image: more is taken for an attempt to fill the memory.
 pub const MAX_PIXELS: usize = 2 * (1024 * 1024 * 1024 / 4 / 3);
 
@@ -37,7 +39,8 @@ pub struct Rgb {
 }
 
 /// How resizing weighs the pixels, always over the whole area that becomes one (antialiased).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Interpolation {
     #[default]
     Bilinear,

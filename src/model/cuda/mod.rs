@@ -14,7 +14,7 @@ use std::sync::{LazyLock, Mutex, Once, OnceLock, PoisonError};
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::libtorch::current_stream;
-use super::site::{Computation, Sites};
+use super::site::Computation;
 use crate::activation::{Addresses, Element, MaxPool, Planes, Relu};
 use compiler::Compiler;
 pub(super) use counters::Counters;
@@ -111,7 +111,7 @@ unsafe fn launch<J: Copy>(device: usize, function: Function, grid: [u32; 2], job
 }
 
 /// y ← the approximate ReLU of `x`, both dense, of one layout, and one of `images` images after the other; they may be the
-/// same. What is outside is counted for site `index`. False, and nothing done, where there is no kernel.
+/// same. What is outside is counted where `counters` says. False, and nothing done, where there is no kernel.
 ///
 /// # Errors
 /// What libtorch and the driver report.
@@ -120,14 +120,14 @@ pub(super) fn relu<T: Value>(
     x: &Tensor,
     y: &Tensor,
     images: i64,
-    sites: &Sites,
-    index: usize,
+    kernel: &Kernel,
+    counters: impl FnOnce() -> Result<u64, TchError>,
 ) -> Result<bool, TchError> {
     let Device::Cuda(device) = x.device() else { return Ok(false) };
-    let Some(function) = sites.entry(index).kernel.relu::<T>(relu, device) else { return Ok(false) };
+    let Some(function) = kernel.relu::<T>(relu, device) else { return Ok(false) };
     let values = x.numel() as i64;
     if values > 0 {
-        let counters = sites.counters(index, images, x.device())?;
+        let counters = counters()?;
         let at = Addresses { x: x.data_ptr() as u64, y: y.data_ptr() as u64, counters };
         let (grid, job) = relu.cuda_job::<T>(at, images, values / images);
         // SAFETY: the kernel is that of the job; libtorch frees the memory of tensors in the order of the stream.
@@ -137,7 +137,7 @@ pub(super) fn relu<T: Value>(
 }
 
 /// The approximate max-pool of `x`, of shape [N, C, H, W] and any strides, with the channels side by side if those of `x`
-/// are. What is outside is counted for site `index`. None where there is no kernel for it.
+/// are. What is outside is counted where `counters` says. None where there is no kernel for it.
 ///
 /// # Errors
 /// What libtorch and the driver report.
@@ -145,8 +145,8 @@ pub(super) fn max_pool<T: Value>(
     pool: &MaxPool,
     x: &Tensor,
     output: [i64; 2],
-    sites: &Sites,
-    index: usize,
+    kernel: &Kernel,
+    counters: impl FnOnce() -> Result<u64, TchError>,
 ) -> Result<Option<Tensor>, TchError> {
     let Device::Cuda(device) = x.device() else { return Ok(None) };
     let (images, channels, height, width) = x.size4()?;
@@ -162,8 +162,8 @@ pub(super) fn max_pool<T: Value>(
     if y.numel() == 0 {
         return Ok(Some(y));
     }
-    let Some(function) = sites.entry(index).kernel.max_pool::<T>(pool, device) else { return Ok(None) };
-    let counters = sites.counters(index, images, x.device())?;
+    let Some(function) = kernel.max_pool::<T>(pool, device) else { return Ok(None) };
+    let counters = counters()?;
     let at = Addresses { x: x.data_ptr() as u64, y: y.data_ptr() as u64, counters };
     let planes = Planes { shape: [images, channels, height, width], strides, channels_last };
     let Some((grid, job)) = pool.cuda_job::<T>(at, planes) else { return Ok(None) };
