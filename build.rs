@@ -15,9 +15,8 @@ mod libtorch {
     const VERSION: &str = "2.13.0";
 
     /// The C++ side of `src/model`.
-    const CPP: [&str; 16] = [
+    const CPP: [&str; 14] = [
         "archive",
-        "batch",
         "convolution",
         "forks",
         "graph",
@@ -27,7 +26,6 @@ mod libtorch {
         "network",
         "operator",
         "output",
-        "polynomial",
         "steady",
         "strides",
         "swap",

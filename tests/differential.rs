@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 
 use common::{polyact_succeeds, read_f32, root, text};
 use polyact::activation::{Activation, Spec};
-use polyact::model::{Model, ModelError, SiteKind, Sites};
+use polyact::model::{Model, ModelError, Sites};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tch::{Device, Tensor};
@@ -141,10 +141,9 @@ fn answer(question: &Question) -> Result<Value, ModelError> {
     let model = Model::load(Path::new(&question.archive), Device::Cpu)?;
     let images = Tensor::from_slice(&read_f32(Path::new(&question.images))).view(question.shape.as_slice());
     let sites = model.sites().iter().map(|site| {
-        let (non_negative, may_pad) = match site.kind {
-            SiteKind::MaxPool { window, non_negative } => (non_negative, window.ceil_mode || window.padding != [0, 0]),
-            _ => (false, false),
-        };
+        let window = site.kind.window();
+        let non_negative = window.is_some() && site.non_negative;
+        let may_pad = window.is_some_and(|window| window.ceil_mode || window.padding != [0, 0]);
         json!({ "name": site.name, "kind": site.kind.to_string(), "non_negative": non_negative, "may_pad": may_pad })
     });
     let sites: Vec<Value> = sites.collect();

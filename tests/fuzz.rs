@@ -352,8 +352,9 @@ mod networks {
         let site = |(index, name): (usize, &str)| Site {
             index,
             name: name.to_owned(),
-            kind: SiteKind::Relu,
+            kind: SiteKind::relu(),
             image_axis: Some(0),
+            non_negative: false,
         };
         ["a.relu", "layer1.0.relu", "conv1.relu", "pool"].into_iter().enumerate().map(site).collect()
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use ::polyact::activation::{Activation, Spec};
-use ::polyact::model::{Model, Site, SiteKind};
+use ::polyact::model::{Model, Site};
 use common::{by_kind, column, devices, fails, polyact, polyact_succeeds, python, read_f32, rows, text};
 use tch::{Device, Tensor};
 
@@ -144,11 +144,8 @@ fn padding_is_zero_only_where_no_value_is_below_it() {
     ];
     for ((name, shown), way) in expected.into_iter().flat_map(|one| WAYS.map(|way| (one, way))) {
         let model = graphs.load(name, way, Device::Cpu);
-        let pools = model.sites().iter().filter_map(|site| match site.kind {
-            SiteKind::MaxPool { non_negative, .. } => Some(non_negative),
-            _ => None,
-        });
-        let pools: Vec<bool> = pools.collect();
+        let pools = model.sites().iter().filter(|site| site.kind.is_pool());
+        let pools: Vec<bool> = pools.map(|site| site.non_negative).collect();
         assert!(
             !pools.is_empty() && pools.iter().all(|&non_negative| non_negative == shown),
             "{name}.{way}: {pools:?}"

@@ -1,5 +1,7 @@
 //! `polyact inspect`: the sites of a model, and what in it is no polynomial.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use serde::Serialize;
 use tch::{Kind, Tensor};
@@ -72,9 +74,9 @@ struct Remaining {
 #[derive(Default, Serialize)]
 struct Totals {
     sites: usize,
-    relu: usize,
-    relu6: usize,
-    maxpool: usize,
+    /// Of each kind how many.
+    #[serde(flatten)]
+    of_kind: BTreeMap<&'static str, usize>,
     relu_elements: i64,
     maxpool_elements: i64,
     /// Activations one after another along the longest path, a max-pool as the rounds of its tournament; none where the graph
@@ -111,29 +113,18 @@ fn inspect(model: &Model, arguments: &Arguments) -> Result<Inspection, Failure> 
     let one = Cost { depth: 1, multiplications: 1 };
     let rounds: Vec<u32> = model.sites().iter().map(|site| site.kind.cost(one).depth).collect();
     let longest_path = model.graph().longest_path(&rounds);
-    let mut totals = Totals { sites: model.sites().len(), longest_path, ..Totals::default() };
+    let of_kind = SiteKind::NAMES.map(|(name, _)| (name, 0)).into();
+    let mut totals = Totals { sites: model.sites().len(), of_kind, longest_path, ..Totals::default() };
     let mut sites = Vec::with_capacity(totals.sites);
     for site in model.sites() {
         let input_shape = table.shape(site.index).map(|shape| shape.get(1..).unwrap_or_default().to_vec());
         let elements = input_shape.as_ref().map(|shape| shape.iter().product::<i64>());
-        let window = match site.kind {
-            SiteKind::Relu => {
-                totals.relu += 1;
-                totals.relu_elements += elements.unwrap_or(0);
-                None
-            }
-            SiteKind::Relu6 => {
-                totals.relu6 += 1;
-                totals.relu_elements += elements.unwrap_or(0);
-                None
-            }
-            SiteKind::MaxPool { window, non_negative } => {
-                totals.maxpool += 1;
-                totals.maxpool_elements += elements.unwrap_or(0);
-                let Window { kernel, stride, padding, dilation, ceil_mode } = window;
-                Some(InspectedWindow { kernel, stride, padding, dilation, ceil_mode, padding_is_zero: non_negative })
-            }
-        };
+        *totals.of_kind.entry(site.kind.name()).or_default() += 1;
+        *if site.kind.is_pool() { &mut totals.maxpool_elements } else { &mut totals.relu_elements } +=
+            elements.unwrap_or(0);
+        let window = site.kind.window().map(|&Window { kernel, stride, padding, dilation, ceil_mode }| {
+            InspectedWindow { kernel, stride, padding, dilation, ceil_mode, padding_is_zero: site.non_negative }
+        });
         let (index, name, kind) = (site.index, site.name.clone(), site.kind.to_string());
         sites.push(InspectedSite { index, name, kind, window, input_shape, elements });
     }
@@ -189,9 +180,17 @@ fn for_people(inspection: &Inspection) -> String {
         text += &format!("warning: {} at {} is no polynomial and stays as it is{place}\n", node.operator, node.name);
     }
     let totals = &inspection.totals;
+    let counts = |pools: bool| {
+        let names = SiteKind::NAMES.into_iter().filter(|&(_, is_pool)| is_pool == pools).map(|(name, _)| name);
+        names.map(|name| format!("{} {name}", totals.of_kind[name])).collect::<Vec<_>>().join(", ")
+    };
     text += &format!(
-        "{} sites: {} relu, {} relu6 with {} elements an image; {} maxpool with {} elements an image\n",
-        totals.sites, totals.relu, totals.relu6, totals.relu_elements, totals.maxpool, totals.maxpool_elements,
+        "{} sites: {} with {} elements an image; {} with {} elements an image\n",
+        totals.sites,
+        counts(false),
+        totals.relu_elements,
+        counts(true),
+        totals.maxpool_elements,
     );
     text + &match totals.longest_path {
         Some(count) => format!(

@@ -206,8 +206,9 @@ mod tests {
         let site = |(index, name): (usize, &&str)| Site {
             index,
             name: (*name).to_owned(),
-            kind: SiteKind::Relu,
+            kind: SiteKind::relu(),
             image_axis: Some(0),
+            non_negative: false,
         };
         names.iter().enumerate().map(site).collect()
     }

@@ -159,7 +159,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn site(name: &str) -> Site {
-        Site { index: 0, name: name.to_owned(), kind: SiteKind::Relu, image_axis: Some(0) }
+        Site { index: 0, name: name.to_owned(), kind: SiteKind::relu(), image_axis: Some(0), non_negative: false }
     }
 
     fn parse(text: &str) -> Result<Ranges, RangesError> {

@@ -2,58 +2,52 @@
 //!
 //! C++ exceptions come back as `Result`, and an error of ours travels through the interpreter as an exception.
 
-use super::operator::{apply, is_pool};
+use super::apply::{apply, is_pool};
 use super::sites::Sites;
 
 #[cxx::bridge(namespace = "polyact")]
 mod ffi {
-    /// What a site computes when it is exact.
+    /// What of a value the graph fixes, if it is plain.
     #[derive(Debug, Clone, Copy)]
-    enum Kind {
-        Relu,
-        Relu6,
-        MaxPool,
+    enum ConstantKind {
+        /// It is not fixed, or a tensor, a text.
+        Unknown,
+        None,
+        Bool,
+        Int,
+        Float,
+        Ints,
     }
 
-    /// A site as it stands in the frozen graph.
-    struct RawSite {
-        /// Module path, `layer1.0.relu`; not yet unique.
-        name: String,
-        kind: Kind,
-        /// Of a pool, [height, width] each; empty otherwise.
-        kernel: Vec<i64>,
-        stride: Vec<i64>,
-        padding: Vec<i64>,
-        dilation: Vec<i64>,
-        ceil_mode: bool,
-        /// The graph shows that no input value is negative.
-        non_negative: bool,
-        /// The axis of the input along which the images follow each other: 0 too where they do row by row; -1 where the graph
-        /// does not show it.
-        image_axis: i64,
+    struct RawConstant {
+        kind: ConstantKind,
+        /// Of a whole number, or 1 for true.
+        integer: i64,
+        number: f64,
+        integers: Vec<i64>,
     }
 
-    /// A node that is neither a site nor a polynomial.
-    struct RawForeign {
-        operator_name: String,
-        name: String,
-        /// Its result leaves the network without passing another operator.
-        at_output: bool,
+    struct RawValue {
+        /// It is a tensor or holds some.
+        holds_tensors: bool,
+        constant: RawConstant,
     }
 
     /// A node of the frozen graph; values and blocks are numbered.
     struct RawNode {
         operator_name: String,
+        /// Path of the module that it is, or is in, then with what it does: `layer1.0.relu`, `layer1.0.add`.
+        name: String,
         inputs: Vec<usize>,
         outputs: Vec<usize>,
         /// The blocks inside it.
         blocks: Vec<usize>,
         /// The values that see memory to which it may write.
         writes: Vec<usize>,
-        /// Which site it is, or -1.
-        site: i64,
         /// Of a loop: how often its body runs, or -1 where the graph does not tell.
         turns: i64,
+        /// Of `prim::ConstantChunk`, along which axis.
+        axis: i64,
     }
 
     struct RawBlock {
@@ -66,8 +60,7 @@ mod ffi {
     struct RawGraph {
         nodes: Vec<RawNode>,
         blocks: Vec<RawBlock>,
-        /// How many values there are.
-        values: usize,
+        values: Vec<RawValue>,
     }
 
     unsafe extern "C++" {
@@ -77,14 +70,14 @@ mod ffi {
         type Tensor = crate::model::libtorch::Tensor;
         type Network;
 
-        /// Load the archive at `path` onto `device` (`cpu`, `cuda:0`), freeze it, fold batch norms, and swap every site.
+        /// Load the archive at `path` onto `device` (`cpu`, `cuda:0`), freeze it, and fold batch norms.
         fn load(path: &str, device: &str, extra_file: &str) -> Result<UniquePtr<Network>>;
         /// The text of the extra file asked for; empty if the archive has none.
         fn extra(self: &Network) -> &str;
-        fn sites(self: &Network) -> Vec<RawSite>;
-        fn foreign(self: &Network) -> Vec<RawForeign>;
-        /// What the graph is made of; to be asked once.
-        fn take_graph(self: Pin<&mut Network>) -> RawGraph;
+        /// What the graph is made of, before anything is swapped.
+        fn graph(self: &Network) -> RawGraph;
+        /// Make sites of these nodes, numbered as in the description, and get ready to run.
+        fn swap(self: Pin<&mut Network>, sites: &[usize]) -> Result<()>;
         /// The first tensor of the output for `input`, sites computed as `sites` says.
         fn forward(
             self: &Network,

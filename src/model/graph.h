@@ -3,17 +3,17 @@
 
 #include <torch/csrc/jit/ir/ir.h>
 
-#include <cstdint>
-#include <unordered_map>
-
-#include "polyact/src/model/writes.h"
+#include <memory>
+#include <vector>
 
 namespace polyact {
 
 struct RawGraph;
 
-// What `graph` is made of; `sites` are the nodes that are sites, and which. Blocks and values are numbered from 0; the first
-// block is the graph itself.
-RawGraph describe(torch::jit::Graph& graph, const Writes& writes, const std::unordered_map<const torch::jit::Node*, int64_t>& sites);
+// What `graph` is made of. Nodes, blocks and values are numbered from 0; the first block is the graph itself.
+RawGraph describe(const std::shared_ptr<torch::jit::Graph>& graph);
+
+// The nodes of `graph` in the order of their numbers.
+std::vector<torch::jit::Node*> numbered(torch::jit::Graph& graph);
 
 }  // namespace polyact

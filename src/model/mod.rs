@@ -4,13 +4,16 @@
 //! site becomes an operator that asks a table of activations, [`Sites`], what to compute. So one loaded model serves the
 //! exact pass and any number of approximate ones.
 
+mod apply;
 mod bridge;
 mod cuda;
+mod description;
 mod graph;
 mod images;
 mod libtorch;
 mod network;
 mod operator;
+mod overflow;
 mod site;
 mod sites;
 mod statistics;
@@ -18,6 +21,8 @@ mod statistics;
 pub use graph::Graph;
 pub use libtorch::keep_memory;
 pub use network::{Model, ModelError, allow_tf32, upload};
-pub use site::{Foreign, Overflow, Site, SiteError, SiteKind};
+pub use operator::{Misfit, SiteKind};
+pub use overflow::Overflow;
+pub use site::{Foreign, Site, SiteError};
 pub use sites::Sites;
 pub use statistics::Statistics;

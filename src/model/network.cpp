@@ -1,8 +1,9 @@
-// Preparing and running a TorchScript network. What is read is in archive.cpp, the swap itself in swap.cpp.
+// Preparing and running a TorchScript network. What is read is in archive.cpp; which nodes are sites is decided in Rust.
 #include "polyact/src/model/network.h"
 
 #include "polyact/src/model/archive.h"
 #include "polyact/src/model/bridge.rs.h"
+#include "polyact/src/model/graph.h"
 #include "polyact/src/model/layout.h"
 #include "polyact/src/model/naming.h"
 #include "polyact/src/model/operator.h"
@@ -19,33 +20,23 @@ std::unique_ptr<Network> load(rust::Str path, rust::Str device, rust::Str extra_
   return std::make_unique<Network>(std::move(module), std::move(extra[name]));
 }
 
-Network::Network(torch::jit::Module module, std::string extra) : module_(std::move(module)), extra_(std::move(extra)) {
+Network::Network(torch::jit::Module module, std::string extra) : module_(std::move(module)), extra_(std::move(extra)) {}
+
+rust::Str Network::extra() const { return extra_; }
+
+RawGraph Network::graph() const { return describe(module_.get_method("forward").graph()); }
+
+void Network::swap(rust::Slice<const size_t> sites) {
   auto graph = module_.get_method("forward").graph();
   writes_input_ = Writes(graph).any(graph->inputs()[1]);
-  description_ = std::make_unique<RawGraph>();
-  sites_ = swap_sites(graph, foreign_, *description_);
+  const auto nodes = numbered(*graph);
+  std::vector<torch::jit::Node*> chosen;
+  for (const auto site : sites) chosen.push_back(nodes.at(site));
+  swap_sites(*graph, chosen);
   convolutions_ = prepare_layouts(graph);
   forget_functions(*graph, module_.get_method("forward").function());
   // The interpreter alone, without the profiling executor: nothing is re-specialised between calls.
   code_ = torch::jit::Code(graph, "forward");
-}
-
-Network::~Network() = default;
-
-RawGraph Network::take_graph() { return std::move(*description_); }
-
-rust::Str Network::extra() const { return extra_; }
-
-rust::Vec<RawSite> Network::sites() const {
-  rust::Vec<RawSite> sites;
-  for (const auto& site : sites_) sites.push_back(site);
-  return sites;
-}
-
-rust::Vec<RawForeign> Network::foreign() const {
-  rust::Vec<RawForeign> foreign;
-  for (const auto& node : foreign_) foreign.push_back(node);
-  return foreign;
 }
 
 std::unique_ptr<at::Tensor> Network::forward(const at::Tensor& input, const Sites& sites, rust::Str output, rust::String& taken) const {

@@ -12,20 +12,17 @@
 
 namespace polyact {
 
-struct RawSite;
-struct RawForeign;
 struct RawGraph;
 struct Sites;
 
 class Network {
  public:
   Network(torch::jit::Module module, std::string extra);
-  ~Network();
 
   rust::Str extra() const;
-  rust::Vec<RawSite> sites() const;
-  rust::Vec<RawForeign> foreign() const;
-  RawGraph take_graph();
+  RawGraph graph() const;
+  // Makes sites of the nodes with these numbers, in the order of execution; once, before the first pass.
+  void swap(rust::Slice<const size_t> sites);
   // The logits of a pass: the output of this name, or the only one that can be; `taken` receives its name, empty where the
   // network returns one tensor.
   std::unique_ptr<at::Tensor> forward(const at::Tensor& input, const Sites& sites, rust::Str output, rust::String& taken) const;
@@ -33,9 +30,6 @@ class Network {
  private:
   torch::jit::Module module_;
   std::string extra_;
-  std::vector<RawSite> sites_;
-  std::vector<RawForeign> foreign_;
-  std::unique_ptr<RawGraph> description_;
   // Whether a pass writes into the images it is given.
   bool writes_input_ = false;
   c10::IValue convolutions_;

@@ -1,18 +1,19 @@
 //! A loaded model: its sites, its preprocessing, its digest, and its forward pass.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use cxx::UniquePtr;
 use tch::{Device, TchError, Tensor};
 
-use super::bridge::{self, Kind, RawSite};
+use super::bridge;
+use super::description::described;
 use super::graph::Graph;
 use super::libtorch;
-use super::site::{Computation, Foreign, Site, SiteError, SiteKind};
-use super::sites::Sites;
-use crate::activation::{Activation, MAX_WINDOW, MaxPool, Relu, Window};
+use super::operator::Inputs;
+use super::site::{Foreign, Site, SiteError, found_in};
+use super::sites::{Computation, Sites};
+use crate::activation::Activation;
 use crate::dataset::{Preprocess, PreprocessError};
 
 /// The extra file of an archive that says how its inputs are prepared.
@@ -27,14 +28,6 @@ pub enum ModelError {
     Preprocess { path: String, source: PreprocessError },
     #[error("model {path} cannot be read: {source}")]
     Read { path: String, source: std::io::Error },
-    #[error(
-        "site {index} ({name}): a window of {height}x{width} is too large to approximate; up to {MAX_WINDOW} values are possible"
-    )]
-    Window { index: usize, name: String, height: usize, width: usize },
-    #[error(
-        "site {index} ({name}): the error bound {bound:.3} of the activation leaves no room for a tournament of {values} values"
-    )]
-    NoRoom { index: usize, name: String, bound: f64, values: usize },
     #[error(transparent)]
     Site(#[from] SiteError),
     #[error("the model fails on an input of shape {shape:?}: {reason}")]
@@ -109,14 +102,13 @@ impl Model {
         let sha256 = crate::digest::of_file(path).map_err(|source| ModelError::Read { path: shown.clone(), source })?;
         let preprocess = Preprocess::parse(network.extra())
             .map_err(|source| ModelError::Preprocess { path: shown.clone(), source })?;
-        let foreign = network.foreign().into_iter().map(|node| Foreign {
-            operator: node.operator_name,
-            name: node.name,
-            at_output: node.at_output,
-        });
-        let foreign = foreign.collect();
-        let sites = named(network.sites());
-        let graph = Graph::new(network.pin_mut().take_graph());
+        let mut graph = described(network.graph());
+        let (sites, nodes, foreign) = found_in(&graph);
+        graph.set_sites(&nodes);
+        network
+            .pin_mut()
+            .swap(&nodes)
+            .map_err(|error| ModelError::Load { path: shown, reason: format!("cannot be loaded: {}", error.what()) })?;
         let (output, taken) = (String::new(), OnceLock::new());
         Ok(Model { network, graph, sites, foreign, preprocess, sha256, device, output, taken })
     }
@@ -165,8 +157,7 @@ impl Model {
     /// and then moved to its end, as no encrypted circuit can.
     ///
     /// # Errors
-    /// [`ModelError::Site`] for an activation that does not fit its site, [`ModelError::Window`] and [`ModelError::NoRoom`]
-    /// for a pool that cannot be approximated.
+    /// [`ModelError::Site`] for an activation that does not fit its site.
     pub fn table<'a>(
         &self,
         choices: impl IntoIterator<Item = Option<(&'a Activation, f64)>>,
@@ -176,7 +167,10 @@ impl Model {
         for (site, choice) in self.sites.iter().zip(choices) {
             let computation = match choice {
                 None => Computation::Exact,
-                Some((activation, range)) => approximate(site, activation, range, clip)?,
+                Some((activation, range)) => {
+                    let inputs = Inputs { range, clip, non_negative: site.non_negative };
+                    Computation::Approximate(site.replacement(activation, inputs)?)
+                }
             };
             computations.push((site, computation));
         }
@@ -239,67 +233,4 @@ impl Model {
 fn image(images: &Tensor) -> &libtorch::Tensor {
     // SAFETY: a C_tensor is an at::Tensor; it is borrowed as long as the tensor.
     unsafe { &*images.as_ptr().cast::<libtorch::Tensor>() }
-}
-
-fn approximate(site: &Site, activation: &Activation, range: f64, clip: bool) -> Result<Computation, ModelError> {
-    site.check(activation)?;
-    Ok(match (site.kind, activation) {
-        (SiteKind::Relu, activation) => Computation::Relu(Relu::new(activation.clone(), range).clipping(clip)),
-        (SiteKind::Relu6, activation) => Computation::Relu(Relu::six(activation.clone(), range).clipping(clip)),
-        (SiteKind::MaxPool { window, non_negative }, activation) => {
-            Computation::MaxPool(swapped_pool(site, window, non_negative, activation, range)?.clipping(clip))
-        }
-    })
-}
-
-fn swapped_pool(
-    site: &Site,
-    window: Window,
-    non_negative: bool,
-    activation: &Activation,
-    range: f64,
-) -> Result<MaxPool, ModelError> {
-    let Activation::Composition(sign) = activation else {
-        return Err(site.no_max().into());
-    };
-    let (index, name) = (site.index, site.name.clone());
-    let [height, width] = window.kernel;
-    if window.len() > MAX_WINDOW {
-        return Err(ModelError::Window { index, name, height, width });
-    }
-    let (bound, values) = (sign.bound(), window.len());
-    MaxPool::new(sign.clone(), range, window, non_negative).ok_or(ModelError::NoRoom { index, name, bound, values })
-}
-
-/// Sites with unique names: the second use of a module is `name#2`.
-fn named(raw: Vec<RawSite>) -> Vec<Site> {
-    let mut uses: HashMap<String, usize> = HashMap::new();
-    let mut sites = Vec::with_capacity(raw.len());
-    for (index, raw) in raw.into_iter().enumerate() {
-        let count = uses.entry(raw.name.clone()).or_insert(0);
-        *count += 1;
-        let kind = match raw.kind {
-            Kind::Relu6 => SiteKind::Relu6,
-            Kind::MaxPool => SiteKind::MaxPool { window: window(&raw), non_negative: raw.non_negative },
-            _ => SiteKind::Relu,
-        };
-        let name = if *count == 1 { raw.name } else { format!("{}#{count}", raw.name) };
-        let image_axis = usize::try_from(raw.image_axis).ok();
-        sites.push(Site { index, name, kind, image_axis });
-    }
-    sites
-}
-
-fn window(raw: &RawSite) -> Window {
-    let pair = |list: &[i64], otherwise: usize| match list {
-        [height, width] => [*height as usize, *width as usize],
-        _ => [otherwise; 2],
-    };
-    Window {
-        kernel: pair(&raw.kernel, 1),
-        stride: pair(&raw.stride, 1),
-        padding: pair(&raw.padding, 0),
-        dilation: pair(&raw.dilation, 1),
-        ceil_mode: raw.ceil_mode,
-    }
 }

@@ -1,50 +1,10 @@
-//! Sites: what they compute, exact and approximate, and what leaves their range.
+//! The sites of a network, and what else in it is no polynomial.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
 
-use crate::activation::{Activation, Cost, MaxPool, Relu, Window};
-
-/// What a site computes when it is exact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SiteKind {
-    Relu,
-    Relu6,
-    /// `non_negative`: the graph shows that no input is below zero.
-    MaxPool {
-        window: Window,
-        non_negative: bool,
-    },
-}
-
-impl SiteKind {
-    /// Whether it is a max-pool; a ReLU otherwise.
-    pub fn is_pool(self) -> bool {
-        matches!(self, SiteKind::MaxPool { .. })
-    }
-
-    /// The cost of the site for one ciphertext, where `one` is that of one ReLU or max of two values. ReLU6 is two ReLUs beside
-    /// each other. A pool over n values, packed into one ciphertext, is ⌈log2 n⌉ rounds of max, between a ciphertext and
-    /// itself rotated.
-    pub fn cost(self, one: Cost) -> Cost {
-        match self {
-            SiteKind::Relu => one,
-            SiteKind::Relu6 => Cost { multiplications: 2 * one.multiplications, ..one },
-            SiteKind::MaxPool { window, .. } => one * window.rounds(),
-        }
-    }
-}
-
-impl fmt::Display for SiteKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SiteKind::Relu => "relu",
-            SiteKind::Relu6 => "relu6",
-            SiteKind::MaxPool { .. } => "maxpool",
-        })
-    }
-}
+use super::graph::{Encrypted, Graph, ImageAxes, Node, NonNegative};
+use super::operator::{Inputs, Misfit, Replacement, SiteKind, recognised};
+use crate::activation::Activation;
 
 /// One ReLU or max-pool of a network.
 #[derive(Debug, Clone)]
@@ -57,40 +17,37 @@ pub struct Site {
     /// The axis of the input along which the images of a batch follow each other, 0 too where they do row by row; none where
     /// the graph does not show it.
     pub image_axis: Option<usize>,
+    /// Whether the graph shows that no input is below zero.
+    pub non_negative: bool,
 }
 
 /// Why an activation does not fit a site.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum SiteError {
-    #[error(
-        "site {index} ({name}): one polynomial is no max; leave max-pools exact (--maxpool exact), or take a composition such \
-         as paper:14"
-    )]
-    NoMax { index: usize, name: String },
-    #[error(
-        "site {index} ({name}): ReLU6 is ReLU(x) - ReLU(x-6), which of parabolas is a line; take another activation than \
-         square and aq"
-    )]
-    Line { index: usize, name: String },
+#[error("site {index} ({name}): {misfit}")]
+pub struct SiteError {
+    pub index: usize,
+    pub name: String,
+    pub misfit: Misfit,
 }
 
 impl Site {
     /// Whether `activation` can stand in here.
     ///
     /// # Errors
-    /// [`SiteError`] for one polynomial in the place of max, and for a parabola in the place of ReLU6.
+    /// [`SiteError`]: one polynomial in the place of max, a parabola in that of ReLU6, a pool over too many values.
     pub fn check(&self, activation: &Activation) -> Result<(), SiteError> {
-        match (self.kind, activation) {
-            (SiteKind::MaxPool { .. }, Activation::Polynomial(_)) => Err(self.no_max()),
-            (SiteKind::Relu6, Activation::Polynomial(polynomial)) if polynomial.is_parabola() => {
-                Err(SiteError::Line { index: self.index, name: self.name.clone() })
-            }
-            _ => Ok(()),
-        }
+        let inputs = Inputs { range: 1.0, clip: false, non_negative: self.non_negative };
+        self.replacement(activation, inputs).map(drop)
     }
 
-    pub(super) fn no_max(&self) -> SiteError {
-        SiteError::NoMax { index: self.index, name: self.name.clone() }
+    /// What stands in here by `activation`, for such `inputs`.
+    pub(super) fn replacement(
+        &self,
+        activation: &Activation,
+        inputs: Inputs,
+    ) -> Result<Box<dyn Replacement>, SiteError> {
+        let found = self.kind.operator().replacement(activation, inputs);
+        found.map_err(|misfit| SiteError { index: self.index, name: self.name.clone(), misfit })
     }
 }
 
@@ -105,63 +62,32 @@ pub struct Foreign {
     pub at_output: bool,
 }
 
-/// What a site computes in one pass.
-#[derive(Debug, Clone)]
-pub(super) enum Computation {
-    Exact,
-    /// The function itself, after its inputs were counted.
-    Observed,
-    Relu(Relu),
-    MaxPool(MaxPool),
-}
-
-/// Inputs of one site that were outside its range.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Overflow {
-    /// How many, those that are not a number included.
-    pub values: u64,
-    /// How many were not a number.
-    pub not_a_number: u64,
-    /// The largest absolute value among them; 0 if none is a number.
-    pub worst: f64,
-    /// The images they came from, by position in the batch, and the largest absolute value of each.
-    pub images: BTreeMap<usize, f64>,
-    /// How many came from an image that cannot be told, since the graph does not show where the batch is at this site.
-    pub unattributed: u64,
-}
-
-impl Overflow {
-    /// Count `values`, of which some are not a number, with the largest absolute value `worst`, of one image or of one that
-    /// cannot be told.
-    pub(super) fn add(&mut self, image: Option<usize>, values: u64, not_a_number: u64, worst: f64) {
-        self.values += values;
-        self.not_a_number += not_a_number;
-        self.worst = self.worst.max(worst);
-        match image {
-            Some(image) => {
-                let known = self.images.entry(image).or_default();
-                *known = known.max(worst);
+/// The sites of `graph` in the order of execution, the nodes that they are, and what else is no polynomial of the images.
+pub(super) fn found_in(graph: &Graph) -> (Vec<Site>, Vec<usize>, Vec<Foreign>) {
+    let encrypted = Encrypted::of(graph);
+    let rectifies = |node: &Node| recognised(graph, node).is_some_and(|kind| kind.operator().is_non_negative());
+    let non_negative = NonNegative::of(graph, rectifies);
+    let axes = ImageAxes::of(graph);
+    let (mut sites, mut nodes, mut foreign) = (Vec::new(), Vec::new(), Vec::new());
+    let mut uses: HashMap<&str, usize> = HashMap::new();
+    for number in graph.order() {
+        let node = graph.node(number);
+        match (recognised(graph, node), node.inputs.first()) {
+            (Some(kind), Some(&input)) if encrypted.has(input) => {
+                let count = uses.entry(&node.name).or_insert(0);
+                *count += 1;
+                let name = if *count == 1 { node.name.clone() } else { format!("{}#{count}", node.name) };
+                let (image_axis, non_negative) = (axes.axis(input), non_negative.has(input));
+                sites.push(Site { index: sites.len(), name, kind, image_axis, non_negative });
+                nodes.push(number);
             }
-            None => self.unattributed += values,
+            _ if encrypted.is_foreign(node) => foreign.push(Foreign {
+                operator: node.operator.clone(),
+                name: node.name.clone(),
+                at_output: node.outputs.iter().any(|&output| graph.reaches_output(output)),
+            }),
+            _ => {}
         }
     }
-
-    /// Add this to what was counted in the same batch.
-    pub(super) fn add_to(self, counted: &Mutex<Overflow>) {
-        if self.values > 0 {
-            counted.lock().unwrap_or_else(PoisonError::into_inner).merge(self);
-        }
-    }
-
-    /// Add what was counted in the same batch.
-    pub(super) fn merge(&mut self, more: Overflow) {
-        self.values += more.values;
-        self.not_a_number += more.not_a_number;
-        self.worst = self.worst.max(more.worst);
-        self.unattributed += more.unattributed;
-        for (image, worst) in more.images {
-            let known = self.images.entry(image).or_default();
-            *known = known.max(worst);
-        }
-    }
+    (sites, nodes, foreign)
 }

@@ -6,7 +6,18 @@ use tch::{Device, TchError};
 
 use super::Statistics;
 use super::cuda::{Counters, Kernel};
-use super::site::{Computation, Overflow, Site, SiteKind};
+use super::operator::{Replacement, SiteKind};
+use super::overflow::Overflow;
+use super::site::Site;
+
+/// What a site computes in one pass.
+#[derive(Debug)]
+pub(super) enum Computation {
+    Exact,
+    /// The function itself, after its inputs were counted.
+    Observed,
+    Approximate(Box<dyn Replacement>),
+}
 
 /// What one site computes, and what it counted.
 pub(super) struct Entry {
@@ -34,7 +45,7 @@ impl Sites {
     /// The table in which each of `sites` computes what stands beside it.
     pub(super) fn new<'a>(computations: impl IntoIterator<Item = (&'a Site, Computation)>) -> Sites {
         let entries = computations.into_iter().map(|(site, computation)| Entry {
-            kind: site.kind,
+            kind: site.kind.clone(),
             image_axis: site.image_axis,
             computation,
             kernel: Kernel::default(),
@@ -68,7 +79,9 @@ impl Sites {
     /// Compile what the sites need on `device`.
     pub(super) fn prepare(&self, device: Device) {
         for entry in &self.entries {
-            entry.kernel.prepare(&entry.computation, device);
+            if let Computation::Approximate(replacement) = &entry.computation {
+                replacement.prepare(&entry.kernel, device);
+            }
         }
     }
 

@@ -14,7 +14,6 @@ use std::sync::{LazyLock, Mutex, Once, OnceLock, PoisonError};
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::libtorch::current_stream;
-use super::site::Computation;
 use crate::activation::{Addresses, Element, MaxPool, Planes, Relu};
 use compiler::Compiler;
 pub(super) use counters::Counters;
@@ -58,13 +57,17 @@ impl Kernel {
         function.filter(|_| (for_device, for_kind) == (device, kind))
     }
 
-    /// Compile what `computation` needs for f32 on `device`, before anybody waits for it.
-    pub fn prepare(&self, computation: &Computation, device: Device) {
-        let Device::Cuda(device) = device else { return };
-        match computation {
-            Computation::Relu(relu) => _ = self.relu::<f32>(relu, device),
-            Computation::MaxPool(pool) => _ = self.max_pool::<f32>(pool, device),
-            Computation::Exact | Computation::Observed => {}
+    /// Compile what `relu` needs for f32 on `device`, before anybody waits for it.
+    pub fn prepare_relu(&self, relu: &Relu, device: Device) {
+        if let Device::Cuda(device) = device {
+            let _ = self.relu::<f32>(relu, device);
+        }
+    }
+
+    /// The same of `pool`.
+    pub fn prepare_max_pool(&self, pool: &MaxPool, device: Device) {
+        if let Device::Cuda(device) = device {
+            let _ = self.max_pool::<f32>(pool, device);
         }
     }
 

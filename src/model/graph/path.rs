@@ -1,66 +1,15 @@
-//! The frozen graph of a network: nodes, the values that flow between them, and the blocks of branches and loops.
-//!
-//! libtorch runs the graph; what follows from its shape is computed here.
+//! What sites take along the longest path through a graph, and all together.
 
-use super::bridge::RawGraph;
-
-/// Nodes in blocks, with the values between them. Nodes, values and blocks are numbered from 0; block 0 is the graph itself.
-#[derive(Debug, Clone, Default)]
-pub struct Graph {
-    nodes: Vec<Node>,
-    blocks: Vec<Block>,
-    values: usize,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Node {
-    /// libtorch's name, `aten::conv2d`.
-    operator: String,
-    inputs: Vec<usize>,
-    outputs: Vec<usize>,
-    /// The branches of a condition, the body of a loop.
-    blocks: Vec<usize>,
-    /// The values that see memory to which the node may write.
-    writes: Vec<usize>,
-    /// Which site it is.
-    site: Option<usize>,
-    /// How often the body of a loop runs, if the graph says it.
-    turns: Option<u32>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Block {
-    parameters: Vec<usize>,
-    nodes: Vec<usize>,
-    returns: Vec<usize>,
-}
+use super::{Graph, Node};
 
 /// The most turns of a loop that are followed one by one.
 const MOST_TURNS: u32 = 10_000;
 
 impl Graph {
-    pub(super) fn new(raw: RawGraph) -> Graph {
-        let nodes = raw.nodes.into_iter().map(|node| Node {
-            operator: node.operator_name,
-            inputs: node.inputs,
-            outputs: node.outputs,
-            blocks: node.blocks,
-            writes: node.writes,
-            site: usize::try_from(node.site).ok(),
-            turns: u32::try_from(node.turns).ok().filter(|&turns| turns <= MOST_TURNS),
-        });
-        let blocks = raw.blocks.into_iter().map(|block| Block {
-            parameters: block.parameters,
-            nodes: block.nodes,
-            returns: block.returns,
-        });
-        Graph { nodes: nodes.collect(), blocks: blocks.collect(), values: raw.values }
-    }
-
     /// The levels that sites take along the longest path from the input to the output, with `levels` of each site, in their
     /// order. None where a path runs through sites in a loop whose turns the graph does not tell.
     pub fn longest_path(&self, levels: &[u32]) -> Option<u32> {
-        let mut paths = Paths { graph: self, levels, longest: vec![0; self.values], is_bounded: true };
+        let mut paths = Paths { graph: self, levels, longest: vec![0; self.values.len()], is_bounded: true };
         paths.follow(0);
         let returns = self.blocks.first().map_or(&[][..], |block| &block.returns);
         let longest = returns.iter().map(|&value| paths.longest[value]).max().unwrap_or(0);
@@ -134,7 +83,8 @@ impl Paths<'_> {
         self.carry(&node.inputs[2..], &body.parameters[1..]);
         self.carry(&node.inputs[2..], &node.outputs);
         // After as many turns as values are carried, each that still grows does so for ever.
-        let turns = node.turns.unwrap_or(node.outputs.len() as u32 + 2);
+        let known = node.turns.filter(|&turns| turns <= MOST_TURNS);
+        let turns = known.unwrap_or(node.outputs.len() as u32 + 2);
         for turn in 0..turns {
             let before = self.longest.clone();
             self.follow(node.blocks[0]);
@@ -143,7 +93,7 @@ impl Paths<'_> {
             if before == self.longest {
                 return;
             }
-            if node.turns.is_none() && turn + 1 == turns {
+            if known.is_none() && turn + 1 == turns {
                 self.is_bounded = false;
             }
         }
@@ -162,28 +112,17 @@ impl Paths<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::by_hand::*;
     use super::*;
-
-    fn node(operator: &str, inputs: &[usize], outputs: &[usize]) -> Node {
-        Node { operator: operator.into(), inputs: inputs.to_vec(), outputs: outputs.to_vec(), ..Node::default() }
-    }
 
     fn site(index: usize, input: usize, output: usize) -> Node {
         Node { site: Some(index), ..node("aten::relu", &[input], &[output]) }
     }
 
-    fn block(parameters: &[usize], nodes: &[usize], returns: &[usize]) -> Block {
-        Block { parameters: parameters.to_vec(), nodes: nodes.to_vec(), returns: returns.to_vec() }
-    }
-
-    fn graph(nodes: Vec<Node>, blocks: Vec<Block>) -> Graph {
-        Graph { nodes, blocks, values: 20 }
-    }
-
     #[test]
     fn shortcuts_count_by_their_longer_side() {
         let nodes = vec![site(0, 0, 1), site(1, 1, 2), node("aten::add", &[0, 2], &[3]), site(2, 0, 4)];
-        let graph = graph(nodes, vec![block(&[0], &[0, 1, 2, 3], &[3])]);
+        let graph = graph(nodes, vec![block(&[0], &[0, 1, 2, 3], &[3])], &[]);
         assert_eq!(graph.longest_path(&[3, 4, 100]), Some(7), "the last site leads nowhere");
         assert_eq!(graph.longest_path(&[0, 0, 0]), Some(0));
     }
@@ -192,7 +131,7 @@ mod tests {
     fn what_is_written_in_place_is_seen_by_all_that_see_the_memory() {
         let in_place = Node { writes: vec![1], ..site(0, 1, 2) };
         let nodes = vec![node("aten::view", &[0], &[1]), in_place, node("aten::add", &[1, 0], &[3])];
-        assert_eq!(graph(nodes, vec![block(&[0], &[0, 1, 2], &[3])]).longest_path(&[5]), Some(5));
+        assert_eq!(graph(nodes, vec![block(&[0], &[0, 1, 2], &[3])], &[]).longest_path(&[5]), Some(5));
     }
 
     #[test]
@@ -200,7 +139,7 @@ mod tests {
         let branch = Node { blocks: vec![1, 2], ..node("prim::If", &[9], &[5]) };
         let nodes = vec![branch, site(0, 0, 2), site(1, 0, 3), site(2, 3, 4)];
         let blocks = vec![block(&[0], &[0], &[5]), block(&[], &[1], &[2]), block(&[], &[2, 3], &[4])];
-        assert_eq!(graph(nodes, blocks).longest_path(&[9, 2, 3]), Some(9));
+        assert_eq!(graph(nodes, blocks, &[]).longest_path(&[9, 2, 3]), Some(9));
     }
 
     #[test]
@@ -208,11 +147,11 @@ mod tests {
         let around = |turns| Node { blocks: vec![1], turns, ..node("prim::Loop", &[8, 9, 0], &[5]) };
         let longest = |turns, returned: usize| {
             let nodes = vec![around(turns), site(0, 2, 3)];
-            graph(nodes, vec![block(&[0], &[0], &[5]), block(&[1, 2], &[1], &[9, returned])]).longest_path(&[4])
+            graph(nodes, vec![block(&[0], &[0], &[5]), block(&[1, 2], &[1], &[9, returned])], &[]).longest_path(&[4])
         };
         let sum = |turns| {
             let nodes = vec![around(turns), site(0, 2, 3), site(1, 0, 4)];
-            graph(nodes, vec![block(&[0], &[0, 2], &[5]), block(&[1, 2], &[1], &[9, 3])]).sum(&[5, 7])
+            graph(nodes, vec![block(&[0], &[0, 2], &[5]), block(&[1, 2], &[1], &[9, 3])], &[]).sum(&[5, 7])
         };
         assert_eq!([Some(3), Some(0), None].map(sum), [Some(22), Some(7), None]);
         assert_eq!(longest(Some(3), 3), Some(12));
