@@ -25,8 +25,8 @@ fn main() {
         let start = Instant::now();
         let mut images = 0;
         std::thread::scope(|threads| {
-            for batch in dataset.read_ahead(threads, &preparation, &all, 64, Vec::new()) {
-                images += batch.indices.len();
+            for batch in dataset.read_ahead(threads, &preparation, &all, 64, Vec::new(), |_| None) {
+                images += batch.images.indices.len();
             }
         });
         assert_eq!(images, dataset.len(), "every image can be read");

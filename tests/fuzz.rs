@@ -287,7 +287,7 @@ mod networks {
     use flate2::Crc;
     use polyact::dataset::picture::{Interpolation, Transform, decode};
     use polyact::dataset::{Layout, OpenOptions, Preparation, Preprocess};
-    use polyact::evaluation::{Journal, Plan, Ranges};
+    use polyact::evaluation::{Journal, Plan, Ranges, Sourced};
     use polyact::model::{Site, SiteKind};
 
     const TARGETS: [(&str, Target); 9] = [
@@ -332,7 +332,7 @@ mod networks {
         }),
         ("ranges", |place, bytes| {
             let path = place.file("r.csv", bytes);
-            if let Ok(ranges) = format!("file:{}", path.display()).parse::<Ranges>() {
+            if let Ok(ranges) = format!("file:{}", path.display()).parse::<Sourced<Ranges>>() {
                 for site in sites() {
                     assert!(ranges.of(&site).is_ok_and(|range| range > 0.0) || ranges.of(&site).is_err());
                 }

@@ -86,9 +86,9 @@ fn logits_from_files_are_those_of_torchvision_s_pipeline() {
         let images: Vec<usize> = (0..IMAGES).collect();
         assert_eq!(dataset.len(), IMAGES);
         std::thread::scope(|threads| {
-            for batch in dataset.read_ahead(threads, &preparation, &images, 4, Vec::new()) {
+            for batch in dataset.read_ahead(threads, &preparation, &images, 4, Vec::new(), |_| None) {
                 let side = crop as i64;
-                let input = Tensor::from_slice(&batch.pixels).view([-1, 3, side, side]);
+                let input = Tensor::from_slice(&batch.images.pixels).view([-1, 3, side, side]);
                 found.push(model.forward(&input, &model.exact()).unwrap());
             }
         });

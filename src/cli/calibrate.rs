@@ -14,7 +14,7 @@ use super::warnings::{tell_broken, tell_not_polynomial};
 use super::{Failure, print};
 use crate::dataset::{BUNDLED, Dataset};
 use crate::evaluation::{
-    Calibration, RangeRule, Rule, Scope, Selector, calibrate, dataset_sha256, images_file, plan_text, shortest,
+    Calibration, Plan, RangeRule, Rule, Scope, Selector, calibrate, dataset_sha256, images_file, shortest,
 };
 use crate::model::{Model, Site, Statistics};
 use crate::report::plot::Figure;
@@ -213,7 +213,7 @@ impl Measured<'_> {
             };
             let rules = self.model.sites().iter().zip(self.ranges()).map(rule).collect();
             out("--plan-out", &images_file(path), &images.clone().collect::<String>())?;
-            out("--plan-out", path, &plan_text(rules))?;
+            out("--plan-out", path, &Plan { rules }.text())?;
         }
         if let Some(file) = &self.arguments.plot {
             file.write(&self.figure())?;

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::Failure;
 use super::output::Files;
 use crate::activation::{Arithmetic, Spec};
-use crate::evaluation::{Configuration, Plan, Ranges, RangesError};
+use crate::evaluation::{Configuration, Plan, Ranges, RangesError, Sourced};
 
 /// One configuration.
 #[derive(Debug, Args)]
@@ -85,7 +85,7 @@ pub(super) fn file(range: &str) -> Option<&Path> {
 ///
 /// # Errors
 /// [`Failure::Usage`] for what is neither; a file that cannot be read.
-pub(super) fn ranges(flag: &str, text: &str) -> Result<Ranges, Failure> {
+pub(super) fn ranges(flag: &str, text: &str) -> Result<Sourced<Ranges>, Failure> {
     text.parse().map_err(|error| match error {
         RangesError::Number(_) => Failure::Usage(format!("{flag}: {error}")),
         error => Failure::Configuration(error.into()),
@@ -96,6 +96,6 @@ pub(super) fn ranges(flag: &str, text: &str) -> Result<Ranges, Failure> {
 ///
 /// # Errors
 /// One that cannot be read.
-pub(super) fn plan(path: &Path) -> Result<Plan, Failure> {
+pub(super) fn plan(path: &Path) -> Result<Sourced<Plan>, Failure> {
     Plan::read(path).map_err(|error| Failure::Configuration(error.into()))
 }

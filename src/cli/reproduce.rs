@@ -75,8 +75,8 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let configuration = Configuration {
         relu: Spec::Paper { alpha: published.alpha },
         maxpool: None,
-        relu_range: Some(Ranges::One(published.relu_range)),
-        maxpool_range: Some(Ranges::One(published.maxpool_range)),
+        relu_range: Some(Ranges::One(published.relu_range).into()),
+        maxpool_range: Some(Ranges::One(published.maxpool_range).into()),
         plan: None,
         arithmetic: arguments.arithmetic,
         clip: false,

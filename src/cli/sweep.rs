@@ -18,8 +18,8 @@ use crate::activation::Spec;
 use crate::dataset::{Dataset, Sample};
 use crate::digest;
 use crate::evaluation::{
-    Axes, Configuration, Designs, Evaluation, Journal, JournalError, Observer, Prediction, Replica, Scope, Shard,
-    Substitution, Timing, Until, evaluate, sweep_name,
+    Axes, Configuration, Designs, Evaluation, Journal, JournalError, Observer, Prediction, Scope, Session, Shard,
+    Substitution, Timing, Until, sweep_name,
 };
 use crate::model::Model;
 use crate::report::{Align, Results, Row, table};
@@ -272,7 +272,7 @@ impl<'a> Sweep<'a> {
         bar.reset_eta();
         let message = format!("{}, {} configurations", name_of(path), part.len());
         let mut watch = Watch { bar, message, add };
-        let evaluated = evaluate(&Replica::all(&models, &substitutions)?, scope, &mut done, &mut watch);
+        let evaluated = Session::new(&models, scope).evaluate(&substitutions, &mut done, &mut watch);
         watch.bar.finish_and_clear();
         evaluated?;
         tell_broken(&self.dataset, &done.broken);
@@ -352,7 +352,7 @@ impl<'a> Sweep<'a> {
             };
             let substitutions = self.substitutions(&models[0], part.clone())?;
             let mut timed = Evaluation::default();
-            evaluate(&Replica::all(&models, &substitutions)?, scope, &mut timed, &mut Silent)?;
+            Session::new(&models, scope).evaluate(&substitutions, &mut timed, &mut Silent)?;
             let forecast = |timing: &Timing| timing.forecast(self.sample.images.len(), models.len());
             total += forecast(&timed.exact);
             for (at, tally) in part.zip(&timed.tallies) {

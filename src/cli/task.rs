@@ -14,9 +14,7 @@ use super::progress::progress_bar;
 use super::summary::{Setting, Summary};
 use super::warnings::{tell_broken, tell_calibrated, tell_chance, tell_not_polynomial};
 use crate::dataset::Dataset;
-use crate::evaluation::{
-    ClassScore, Configuration, Designs, Evaluation, Observer, Prediction, Replica, Scope, Tally, evaluate,
-};
+use crate::evaluation::{ClassScore, Configuration, Designs, Evaluation, Observer, Prediction, Scope, Session, Tally};
 use crate::model::Model;
 use crate::report::{Results, Row};
 
@@ -84,7 +82,6 @@ impl Task<'_> {
         let models = options.load()?;
         let model = &models[0];
         let substitution = configuration.resolve(model.sites(), &mut Designs::default())?;
-        let replicas = Replica::all(&models, std::slice::from_ref(&substitution))?;
         let dataset = reading.open(path)?;
         let sample = reading.evaluated(&dataset, until)?;
         let images = &sample.images;
@@ -98,8 +95,9 @@ impl Task<'_> {
         let bar = progress_bar(images.len(), output.quiet);
         let mut watch = Watch { dataset: &dataset, bar, predictions, classes: Vec::new() };
         watch.begin()?;
+        let session = Session::new(&models, scope);
         let mut evaluation = Evaluation::default();
-        let evaluated = evaluate(&replicas, scope, &mut evaluation, &mut watch);
+        let evaluated = session.evaluate(std::slice::from_ref(&substitution), &mut evaluation, &mut watch);
         watch.bar.finish_and_clear();
         evaluated?;
         watch.end()?;

@@ -7,7 +7,7 @@ use super::Failure;
 use crate::bounded;
 use crate::dataset::{Broken, Dataset};
 use crate::digest;
-use crate::evaluation::{Configuration, Evaluation, Plan, Ranges, Tally, images_file};
+use crate::evaluation::{Configuration, Evaluation, Sourced, Tally, images_file};
 use crate::model::Model;
 
 /// What is left exact, an operator a line.
@@ -58,8 +58,8 @@ pub(super) fn tell_broken(dataset: &Dataset, all: &[Broken]) {
 /// A list of images beside a ranges file or a plan that cannot be read.
 pub(super) fn tell_calibrated(configurations: &[Configuration], evaluation: &Evaluation) -> Result<(), Failure> {
     let ranges = configurations.iter().flat_map(|one| [&one.relu_range, &one.maxpool_range]).flatten();
-    let plans = configurations.iter().filter_map(|one| one.plan.as_ref()).map(Plan::path);
-    let files: BTreeSet<PathBuf> = ranges.filter_map(Ranges::path).chain(plans).map(images_file).collect();
+    let plans = configurations.iter().filter_map(|one| one.plan.as_ref()).filter_map(Sourced::path);
+    let files: BTreeSet<PathBuf> = ranges.filter_map(Sourced::path).chain(plans).map(images_file).collect();
     for path in files.iter().filter(|path| path.exists()) {
         let text = bounded::read_text(path, bounded::TABLE).map_err(|source| Failure::File {
             flag: "ranges",

@@ -24,7 +24,7 @@ pub use holdout::Holdout;
 pub use layout::{Layout, OpenOptions};
 pub use picture::{Interpolation, Transform};
 pub use preprocess::{Preprocess, PreprocessError, is_input_size};
-pub use reading::{Batch, Broken, Misfit, Preparation, Prepared};
+pub use reading::{Batch, Broken, Misfit, Preparation, Prepared, ReadImages};
 pub use sample::{Coverage, Part, Sample, Sampling, Size};
 
 use files::EncodedFile;

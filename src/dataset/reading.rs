@@ -2,6 +2,8 @@
 //!
 //! At most two batches are in memory beside those in work: one waiting, one being made.
 
+use std::ops::Range;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
@@ -50,11 +52,19 @@ pub struct Misfit {
     pub expected: [usize; 3],
 }
 
-/// Images that follow each other in the dataset, those that could be read.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// A batch that was read ahead.
+#[derive(Debug, Clone)]
 pub struct Batch {
     /// Which batch this is, from 0.
     pub number: usize,
+    /// Which of the images asked for it is, broken ones included.
+    pub range: Range<usize>,
+    pub images: Arc<ReadImages>,
+}
+
+/// The images of a batch that could be read, prepared for a network.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReadImages {
     /// Position in the dataset of each image.
     pub indices: Vec<usize>,
     /// Image after image, each [channels, height, width].
@@ -66,8 +76,6 @@ pub struct Batch {
     pub broken: Vec<Broken>,
     /// The first image of another shape than the first of all; the batch ends before it, and no other follows.
     pub misfit: Option<Misfit>,
-    /// How many of the images asked for are read when this batch is, broken ones included.
-    pub end: usize,
 }
 
 impl Dataset {
@@ -108,8 +116,8 @@ impl Dataset {
     }
 
     /// Make batches of `batch` of the images at the positions `images`, in order, on a thread of `scope` that stays ahead of
-    /// whoever receives them. After each of `cuts` images, ascending, a batch ends. It ends with the last batch, after a misfit,
-    /// or when the receiver is dropped.
+    /// whoever receives them. After each of `cuts` images, ascending, a batch ends. What `known` has of such a range of `images`
+    /// is not read again. It ends with the last batch, after a misfit, or when the receiver is dropped.
     pub fn read_ahead<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
@@ -117,16 +125,19 @@ impl Dataset {
         images: &'scope [usize],
         batch: usize,
         cuts: Vec<usize>,
+        known: impl Fn(&Range<usize>) -> Option<Arc<ReadImages>> + Send + 'scope,
     ) -> Receiver<Batch> {
         let (sender, receiver) = sync_channel(1);
         scope.spawn(move || {
             let mut shape = None;
-            let mut end = 0;
-            for (number, indices) in chunks(images, batch.max(1), &cuts).enumerate() {
-                end += indices.len();
-                let made = Batch { number, end, ..self.make_batch(preparation, indices, &mut shape) };
-                let last = made.misfit.is_some();
-                if sender.send(made).is_err() || last {
+            for (number, range) in chunks(images.len(), batch.max(1), &cuts).enumerate() {
+                let images =
+                    known(&range).unwrap_or_else(|| self.read(preparation, &images[range.clone()], &mut shape).into());
+                if !images.indices.is_empty() {
+                    shape.get_or_insert(images.shape);
+                }
+                let last = images.misfit.is_some();
+                if sender.send(Batch { number, range, images }).is_err() || last {
                     return;
                 }
             }
@@ -135,10 +146,10 @@ impl Dataset {
     }
 
     /// The images at `indices`; `shape` is that of the first image of all, once one was read.
-    fn make_batch(&self, preparation: &Preparation, indices: &[usize], shape: &mut Option<[usize; 3]>) -> Batch {
+    fn read(&self, preparation: &Preparation, indices: &[usize], shape: &mut Option<[usize; 3]>) -> ReadImages {
         let prepared: Vec<Result<Prepared, String>> =
             indices.par_iter().map(|&index| self.prepare(index, preparation)).collect();
-        let mut batch = Batch::default();
+        let mut batch = ReadImages::default();
         for (&index, image) in indices.iter().zip(prepared) {
             match image {
                 Ok(image) => {
@@ -159,11 +170,14 @@ impl Dataset {
     }
 }
 
-/// `images` in pieces of at most `size`, of which one ends after each of `cuts` images.
-fn chunks<'a>(images: &'a [usize], size: usize, cuts: &'a [usize]) -> impl Iterator<Item = &'a [usize]> {
+/// So many images in pieces of at most `size`, of which one ends after each of `cuts` images.
+fn chunks(images: usize, size: usize, cuts: &[usize]) -> impl Iterator<Item = Range<usize>> {
     let mut begin = 0;
-    let ends = cuts.iter().copied().filter(|&cut| cut < images.len()).chain([images.len()]);
-    ends.flat_map(move |end| images[std::mem::replace(&mut begin, end)..end].chunks(size))
+    let ends = cuts.iter().copied().filter(move |&cut| cut < images).chain([images]);
+    ends.flat_map(move |end| {
+        let part = std::mem::replace(&mut begin, end)..end;
+        part.clone().step_by(size).map(move |begin| begin..part.end.min(begin + size))
+    })
 }
 
 impl Preparation {
@@ -214,12 +228,11 @@ mod tests {
 
     #[test]
     fn a_batch_ends_at_every_cut() {
-        let images: Vec<usize> = (0..10).collect();
-        let lengths = |size, cuts: &[usize]| chunks(&images, size, cuts).map(<[usize]>::len).collect::<Vec<_>>();
+        let lengths = |size, cuts: &[usize]| chunks(10, size, cuts).map(|range| range.len()).collect::<Vec<_>>();
         assert_eq!(lengths(4, &[]), [4, 4, 2]);
         assert_eq!(lengths(4, &[3, 4, 10, 12]), [3, 1, 4, 2]);
         assert_eq!(lengths(1, &[5]), [1; 10]);
-        assert!(chunks(&[], 4, &[]).next().is_none());
-        assert_eq!(chunks(&images, 3, &[2, 9]).flatten().copied().collect::<Vec<_>>(), images);
+        assert!(chunks(0, 4, &[]).next().is_none());
+        assert_eq!(chunks(10, 3, &[2, 9]).flatten().collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
     }
 }

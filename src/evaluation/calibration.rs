@@ -1,8 +1,9 @@
 //! Calibration: what every site of a network is given over a set of images, and the ranges that follow.
 
-use super::run::{input, refuse_broken, refuse_misfit, refuse_no_image};
+use super::refusal::{refuse_broken, refuse_misfit, refuse_no_image};
+use super::worker::input;
 use super::{EvaluationError, Scope};
-use crate::dataset::Broken;
+use crate::dataset::{Batch, Broken};
 use crate::model::{Model, Statistics};
 
 /// What came out of the images.
@@ -33,25 +34,26 @@ pub fn calibrate(
     let none = Statistics::new(bounds.len());
     let mut calibration = Calibration { sites: vec![none; table.count()], ..Calibration::default() };
     std::thread::scope(|threads| {
-        for batch in dataset.read_ahead(threads, scope.preparation, scope.images, scope.batch, Vec::new()) {
-            refuse_misfit(dataset, &batch)?;
-            refuse_broken(&scope, &batch.broken)?;
-            if !batch.indices.is_empty() {
-                let _logits = model.forward(&input(&batch, model.device())?, &table)?;
+        let batches = dataset.read_ahead(threads, scope.preparation, scope.images, scope.batch, Vec::new(), |_| None);
+        for Batch { range, images, .. } in batches {
+            refuse_misfit(dataset, &images)?;
+            refuse_broken(&scope, &images.broken)?;
+            if !images.indices.is_empty() {
+                let _logits = model.forward(&input(&images, model.device())?, &table)?;
                 for (site, statistics) in calibration.sites.iter_mut().enumerate() {
-                    let more = table.take_statistics(site).placed(&batch.indices);
+                    let more = table.take_statistics(site).placed(&images.indices);
                     if more.largest.is_infinite() {
                         let site = model.sites()[site].name.clone();
-                        let image = more.largest_image.or(batch.indices.first().copied()).unwrap_or_default();
+                        let image = more.largest_image.or(images.indices.first().copied()).unwrap_or_default();
                         return Err(EvaluationError::Infinite { site, image: dataset.image_name(image) });
                     }
                     statistics.merge(&more);
                 }
             }
-            let labels = batch.indices.iter().map(|&index| dataset.labels()[index]);
-            calibration.images.extend(batch.sha256.into_iter().zip(labels));
-            calibration.broken.extend(batch.broken);
-            progress(batch.end);
+            let labels = images.indices.iter().map(|&index| dataset.labels()[index]);
+            calibration.images.extend(images.sha256.iter().copied().zip(labels));
+            calibration.broken.extend(images.broken.iter().cloned());
+            progress(range.end);
         }
         Ok::<(), EvaluationError>(())
     })?;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::plan::{Plan, PlanError, Said};
 use super::ranges::{Ranges, RangesError};
+use super::source::Sourced;
 use crate::activation::{Activation, Arithmetic, Spec, SpecError};
 use crate::minimax::cost::Cost;
 use crate::model::{Graph, Model, ModelError, Site, SiteError, Sites};
@@ -15,11 +16,11 @@ pub struct Configuration {
     /// As for ReLU where it is left out.
     pub maxpool: Option<Spec>,
     /// Needed unless every ReLU is exact or has a range by the plan.
-    pub relu_range: Option<Ranges>,
+    pub relu_range: Option<Sourced<Ranges>>,
     /// As for ReLU where it is left out.
-    pub maxpool_range: Option<Ranges>,
+    pub maxpool_range: Option<Sourced<Ranges>>,
     /// Counts over all of the above, site by site.
-    pub plan: Option<Plan>,
+    pub plan: Option<Sourced<Plan>>,
     /// What all activations are computed in.
     pub arithmetic: Arithmetic,
     /// Whether inputs beyond a range are moved to its end after they were counted.
@@ -87,7 +88,8 @@ pub struct TotalCost {
 pub struct Substitution {
     /// Of each site, in order.
     pub sites: Vec<Substitute>,
-    clip: bool,
+    /// Whether inputs beyond a range are moved to its end after they were counted.
+    pub clip: bool,
 }
 
 impl Configuration {
@@ -127,7 +129,7 @@ impl Configuration {
     }
 
     /// The ranges of max-pools where no plan says otherwise.
-    pub fn maxpool_ranges(&self) -> Option<&Ranges> {
+    pub fn maxpool_ranges(&self) -> Option<&Sourced<Ranges>> {
         self.maxpool_range.as_ref().or(self.relu_range.as_ref())
     }
 

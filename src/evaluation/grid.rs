@@ -1,6 +1,6 @@
 //! The grid of a sweep: every model with every combination of activations and ranges, and with every plan.
 
-use super::{Configuration, Plan, Ranges};
+use super::{Configuration, Plan, Ranges, Sourced};
 use crate::activation::{Arithmetic, Spec};
 use crate::digest;
 
@@ -11,11 +11,11 @@ pub struct Axes {
     /// Empty: as for ReLU.
     pub maxpool: Vec<Spec>,
     /// Empty: there are none, as where all is exact.
-    pub relu_range: Vec<Ranges>,
+    pub relu_range: Vec<Sourced<Ranges>>,
     /// Empty: as for ReLU.
-    pub maxpool_range: Vec<Ranges>,
+    pub maxpool_range: Vec<Sourced<Ranges>>,
     /// Empty: no plan.
-    pub plan: Vec<Plan>,
+    pub plan: Vec<Sourced<Plan>>,
     pub arithmetic: Vec<Arithmetic>,
     pub clip: bool,
 }
@@ -99,7 +99,7 @@ mod tests {
         let axes = Axes {
             relu: vec![spec("paper:7"), spec("paper:14"), spec("paper:7")],
             maxpool: vec![spec("exact"), spec("paper:14")],
-            relu_range: vec![Ranges::One(8.0), Ranges::One(16.0), Ranges::One(32.0)],
+            relu_range: [8.0, 16.0, 32.0].map(|range| Ranges::One(range).into()).to_vec(),
             maxpool_range: vec![],
             plan: vec![],
             arithmetic: vec![Arithmetic::F64],
@@ -107,8 +107,8 @@ mod tests {
         };
         let all = axes.configurations();
         assert_eq!(all.len(), 2 * 2 * 3);
-        assert_eq!(all[0].relu_range, Some(Ranges::One(8.0)));
-        assert_eq!(all[1].relu_range, Some(Ranges::One(16.0)));
+        assert_eq!(all[0].relu_range, Some(Ranges::One(8.0).into()));
+        assert_eq!(all[1].relu_range, Some(Ranges::One(16.0).into()));
         assert_eq!((&all[11].relu, &all[11].maxpool), (&spec("paper:14"), &Some(spec("paper:14"))));
     }
 

@@ -15,18 +15,19 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
-use super::ranges::named_file;
+use super::source::{Source, Sourced};
 use crate::activation::{Spec, check_range};
 use crate::bounded;
 use crate::digest;
 use crate::model::Site;
 
-/// A plan file, as read.
-#[derive(Debug, Clone, PartialEq)]
+/// What stands in at which sites, and on which ranges, beside what holds for all.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Plan {
-    path: PathBuf,
-    sha256: String,
-    rules: Vec<Rule>,
+    /// Later ones count over earlier ones.
+    #[serde(rename = "sites")]
+    pub rules: Vec<Rule>,
 }
 
 /// What one `[[sites]]` of a plan says.
@@ -60,13 +61,6 @@ pub struct Said {
     pub range: Option<f64>,
 }
 
-/// The file as TOML has it.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Content {
-    sites: Vec<Rule>,
-}
-
 /// Why a plan cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
@@ -74,8 +68,8 @@ pub enum PlanError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("plan {path}: {reason}")]
     Content { path: PathBuf, reason: String },
-    #[error("plan {path}: no site matches `{selector}`; {hint}")]
-    Unmatched { path: PathBuf, selector: String, hint: String },
+    #[error("{plan}: no site matches `{selector}`; {hint}")]
+    Unmatched { plan: String, selector: String, hint: String },
 }
 
 impl Plan {
@@ -83,27 +77,49 @@ impl Plan {
     ///
     /// # Errors
     /// [`PlanError`]: unreadable, no TOML, unknown keys, activations or ranges that are none.
-    pub fn read(path: &Path) -> Result<Plan, PlanError> {
+    pub fn read(path: &Path) -> Result<Sourced<Plan>, PlanError> {
         let read = bounded::read(path, bounded::TEXT);
         let bytes = read.map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
         let content = |reason: String| PlanError::Content { path: path.to_owned(), reason };
         let text = bounded::text(&bytes).map_err(|_| content("it is not UTF-8 text".to_owned()))?;
-        let rules = parse(text).map_err(content)?;
-        Ok(Plan { path: path.to_owned(), sha256: digest::of_text(&bytes), rules })
+        let source = Source { path: path.to_owned(), sha256: digest::of_text(&bytes) };
+        Ok(Sourced { value: Plan::parse(text).map_err(content)?, source: Some(source) })
     }
 
-    /// Where it was read.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The plan that `text`, in TOML, says.
+    ///
+    /// # Errors
+    /// What is wrong, in one line.
+    pub fn parse(text: &str) -> Result<Plan, String> {
+        let plan: Plan = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+            format!("line {line}: {}", error.message().replace('\n', " "))
+        })?;
+        for rule in &plan.rules {
+            if rule.activation.is_none() && rule.range.is_none() {
+                return Err(format!("the rule for `{}` says neither activation nor range", rule.sites));
+            }
+            if let Some(range) = rule.range {
+                check_range(&range.to_string()).map_err(|error| format!("the rule for `{}`: {error}", rule.sites))?;
+            }
+        }
+        Ok(plan)
     }
 
+    /// In TOML, as [`Plan::parse`] reads it.
+    pub fn text(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Sourced<Plan> {
     /// What the plan says of each of `sites`.
     ///
     /// # Errors
     /// [`PlanError::Unmatched`] for a rule that is about no site, with the nearest name.
     pub fn of(&self, sites: &[Site]) -> Result<Vec<Said>, PlanError> {
         let mut said = vec![Said::default(); sites.len()];
-        for rule in &self.rules {
+        for rule in &self.value.rules {
             let mut matched = false;
             for (_, said) in sites.iter().zip(&mut said).filter(|(site, _)| rule.sites.matches(site)) {
                 matched = true;
@@ -113,41 +129,22 @@ impl Plan {
                 said.range = rule.range.or(said.range);
             }
             if !matched {
-                let (path, selector) = (self.path.clone(), rule.sites.to_string());
-                return Err(PlanError::Unmatched { path, hint: rule.sites.hint(sites), selector });
+                let (plan, selector) = (self.called("plan"), rule.sites.to_string());
+                return Err(PlanError::Unmatched { plan, hint: rule.sites.hint(sites), selector });
             }
         }
         Ok(said)
     }
 }
 
-/// As result rows name it.
-impl std::fmt::Display for Plan {
+/// As result rows name it: by its file, or by the digest of its text.
+impl std::fmt::Display for Sourced<Plan> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&named_file(&self.path, &self.sha256))
-    }
-}
-
-/// The text of a plan with these rules.
-pub fn plan_text(rules: Vec<Rule>) -> String {
-    toml::to_string(&Content { sites: rules }).unwrap_or_default()
-}
-
-/// The rules in `text`, or what is wrong in one line.
-fn parse(text: &str) -> Result<Vec<Rule>, String> {
-    let content: Content = toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-        format!("line {line}: {}", error.message().replace('\n', " "))
-    })?;
-    for rule in &content.sites {
-        if rule.activation.is_none() && rule.range.is_none() {
-            return Err(format!("the rule for `{}` says neither activation nor range", rule.sites));
-        }
-        if let Some(range) = rule.range {
-            check_range(&range.to_string()).map_err(|error| format!("the rule for `{}`: {error}", rule.sites))?;
+        match &self.source {
+            Some(source) => source.fmt(f),
+            None => write!(f, "plan#{}", &digest::of_text(self.value.text().as_bytes())[..8]),
         }
     }
-    Ok(content.sites)
 }
 
 impl Selector {
@@ -213,8 +210,8 @@ mod tests {
         names.iter().enumerate().map(site).collect()
     }
 
-    fn plan(text: &str) -> Plan {
-        Plan { path: "plan.toml".into(), sha256: "00".repeat(32), rules: parse(text).unwrap() }
+    fn plan(text: &str) -> Sourced<Plan> {
+        Plan::parse(text).unwrap().into()
     }
 
     #[test]
@@ -239,7 +236,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_its_place() {
-        let error = |text: &str| parse(text).unwrap_err();
+        let error = |text: &str| Plan::parse(text).unwrap_err();
         assert!(error("[[sites]]\nmatch = 'a'\nactivation = 'tanh'\n").contains("`tanh` is no activation"));
         assert!(error("[[sites]]\nmatch = 'a'\nrange = 0\n").contains("`0` is no range"));
         assert!(error("[[sites]]\nmatch = 'a'\n").contains("neither activation nor range"));
@@ -254,14 +251,19 @@ mod tests {
             rule(Selector::Name("layer1.0.relu#2".into()), None, Some(0.1)),
             rule(Selector::Index(3), Some(Spec::Paper { alpha: 9 }), None),
         ];
-        assert_eq!(parse(&plan_text(rules.clone())).unwrap(), rules);
+        let plan = Plan { rules };
+        assert_eq!(Plan::parse(&plan.text()).unwrap(), plan);
+        let name = Sourced::from(plan.clone()).to_string();
+        assert!(name.starts_with("plan#") && name.len() == 13, "{name}");
+        let source = Source { path: "some/quick.toml".into(), sha256: "0123456789abcdef".into() };
+        assert_eq!(Sourced { value: plan, source: Some(source) }.to_string(), "file:quick.toml#01234567");
     }
 
     proptest! {
         #[test]
         fn no_text_makes_the_reader_panic(text in ".{0,120}", tail in ".{0,40}") {
-            let _ = parse(&text);
-            let _ = parse(&format!("[[sites]]\nmatch = {tail}\nrange = 1"));
+            let _ = Plan::parse(&text);
+            let _ = Plan::parse(&format!("[[sites]]\nmatch = {tail}\nrange = 1"));
         }
     }
 }

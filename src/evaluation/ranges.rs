@@ -1,11 +1,12 @@
 //! The ranges of sites: one bound for all, or a bound a site from a file that `calibrate` wrote and anybody may edit.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Deserialize;
 
+use super::source::{Source, Sourced};
 use crate::activation::{RangeError, check_range};
 use crate::bounded::{self, LineNumbers};
 use crate::digest;
@@ -16,17 +17,8 @@ use crate::model::Site;
 pub enum Ranges {
     /// One for all sites of a kind.
     One(f64),
-    /// One a site.
-    File(RangesFile),
-}
-
-/// A ranges file, as read.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RangesFile {
-    path: PathBuf,
-    /// Of its bytes, in hexadecimal.
-    sha256: String,
-    of_site: HashMap<String, f64>,
+    /// One a site, by its name.
+    Each(BTreeMap<String, f64>),
 }
 
 /// Why ranges cannot be used.
@@ -38,8 +30,8 @@ pub enum RangesError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("ranges file {path}, line {line}: {reason}")]
     Content { path: PathBuf, line: u64, reason: String },
-    #[error("ranges file {path} has no line for site {site}; it has {}", listed(.known))]
-    Missing { path: PathBuf, site: String, known: Vec<String> },
+    #[error("{ranges} has no line for site {site}; it has {}", listed(.known))]
+    Missing { ranges: String, site: String, known: Vec<String> },
 }
 
 fn listed(names: &[String]) -> String {
@@ -50,63 +42,42 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-impl FromStr for Ranges {
+impl FromStr for Sourced<Ranges> {
     type Err = RangesError;
 
     /// A number, or `file:PATH`.
-    fn from_str(text: &str) -> Result<Ranges, RangesError> {
+    fn from_str(text: &str) -> Result<Sourced<Ranges>, RangesError> {
         match text.strip_prefix("file:") {
-            Some(path) => Ok(Ranges::File(RangesFile::read(Path::new(path))?)),
-            None => Ok(Ranges::One(check_range(text)?)),
+            Some(path) => Ranges::read(Path::new(path)),
+            None => Ok(Ranges::One(check_range(text)?).into()),
         }
     }
 }
 
-/// As result rows name it: the number, or the file's name with the beginning of its digest, which tells two files of one
-/// name apart.
-impl std::fmt::Display for Ranges {
+/// As result rows name it: the number, the file, or the digest of their text.
+impl std::fmt::Display for Sourced<Ranges> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Ranges::One(range) => write!(f, "{range}"),
-            Ranges::File(file) => f.write_str(&named_file(&file.path, &file.sha256)),
+        match (&self.source, &self.value) {
+            (Some(source), _) => source.fmt(f),
+            (None, Ranges::One(range)) => write!(f, "{range}"),
+            (None, ranges) => write!(f, "ranges#{}", &digest::of_text(ranges.text().as_bytes())[..8]),
         }
     }
 }
 
-/// Where the images are listed that the ranges in a file, or a plan, were measured on: `ranges.csv.images`.
-pub fn images_file(ranges: &Path) -> PathBuf {
-    let mut name = ranges.as_os_str().to_owned();
-    name.push(".images");
-    PathBuf::from(name)
-}
-
-/// `file:ranges.csv#1a2b3c4d`.
-pub(super) fn named_file(path: &Path, sha256: &str) -> String {
-    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    format!("file:{name}#{}", &sha256[..8])
-}
-
-impl Ranges {
+impl Sourced<Ranges> {
     /// The bound of `site`.
     ///
     /// # Errors
-    /// [`RangesError::Missing`] if the file has no line for it.
+    /// [`RangesError::Missing`] if there is none for it.
     pub fn of(&self, site: &Site) -> Result<f64, RangesError> {
-        match self {
+        match &self.value {
             Ranges::One(range) => Ok(*range),
-            Ranges::File(file) => file.of_site.get(&site.name).copied().ok_or_else(|| {
-                let mut known: Vec<String> = file.of_site.keys().cloned().collect();
-                known.sort_unstable();
-                RangesError::Missing { path: file.path.clone(), site: site.name.clone(), known }
+            Ranges::Each(of_site) => of_site.get(&site.name).copied().ok_or_else(|| RangesError::Missing {
+                ranges: self.called("ranges file"),
+                site: site.name.clone(),
+                known: of_site.keys().cloned().collect(),
             }),
-        }
-    }
-
-    /// The file they come from.
-    pub fn path(&self) -> Option<&Path> {
-        match self {
-            Ranges::One(_) => None,
-            Ranges::File(file) => Some(&file.path),
         }
     }
 }
@@ -118,38 +89,55 @@ struct Line {
     range: String,
 }
 
-impl RangesFile {
-    fn read(path: &Path) -> Result<RangesFile, RangesError> {
+impl Ranges {
+    /// Read the ranges file at `path`.
+    ///
+    /// # Errors
+    /// [`RangesError`]: unreadable, no CSV with the columns site and range, a range that is none, a site twice.
+    pub fn read(path: &Path) -> Result<Sourced<Ranges>, RangesError> {
         let read = bounded::read(path, bounded::TEXT);
         let bytes = read.map_err(|source| RangesError::Read { path: path.to_owned(), source })?;
-        RangesFile::parse(path, &bytes)
+        let source = Source { path: path.to_owned(), sha256: digest::of_text(&bytes) };
+        Ok(Sourced { value: Ranges::Each(parse(path, &bytes)?), source: Some(source) })
     }
 
-    fn parse(path: &Path, bytes: &[u8]) -> Result<RangesFile, RangesError> {
-        let content = |line: u64, reason: String| RangesError::Content { path: path.to_owned(), line, reason };
-        let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
-        let mut lines = LineNumbers::of(text);
-        let mut of_site = HashMap::new();
-        let headers = reader.headers().cloned().map_err(|error| content(1, error.to_string()))?;
-        if let Some(missing) = ["site", "range"].iter().find(|name| !headers.iter().any(|column| column == **name)) {
-            return Err(content(1, format!("there is no column `{missing}`; expected are site, kind, range")));
+    /// As [`Ranges::read`] reads them; empty if one range holds for all.
+    pub fn text(&self) -> String {
+        let Ranges::Each(of_site) = self else { return String::new() };
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let lines = of_site.iter().map(|(site, range)| [site.clone(), range.to_string()]);
+        for line in std::iter::once(["site", "range"].map(str::to_owned)).chain(lines) {
+            // Memory takes every line.
+            let _ = writer.write_record(line);
         }
-        for record in reader.into_records() {
-            let record = record.map_err(|error| {
-                let line = lines.number(error.position().map_or(0, csv::Position::byte));
-                content(line, error.to_string())
-            })?;
-            let line = lines.number(record.position().map_or(0, csv::Position::byte));
-            let Line { site, range } =
-                record.deserialize(Some(&headers)).map_err(|error| content(line, error.to_string()))?;
-            let range = check_range(&range).map_err(|error| content(line, error.to_string()))?;
-            if of_site.insert(site.clone(), range).is_some() {
-                return Err(content(line, format!("site {site} stands here a second time")));
-            }
-        }
-        Ok(RangesFile { path: path.to_owned(), sha256: digest::of_text(bytes), of_site })
+        String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
     }
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, f64>, RangesError> {
+    let content = |line: u64, reason: String| RangesError::Content { path: path.to_owned(), line, reason };
+    let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
+    let mut lines = LineNumbers::of(text);
+    let mut of_site = BTreeMap::new();
+    let headers = reader.headers().cloned().map_err(|error| content(1, error.to_string()))?;
+    if let Some(missing) = ["site", "range"].iter().find(|name| !headers.iter().any(|column| column == **name)) {
+        return Err(content(1, format!("there is no column `{missing}`; expected are site, kind, range")));
+    }
+    for record in reader.into_records() {
+        let record = record.map_err(|error| {
+            let line = lines.number(error.position().map_or(0, csv::Position::byte));
+            content(line, error.to_string())
+        })?;
+        let line = lines.number(record.position().map_or(0, csv::Position::byte));
+        let Line { site, range } =
+            record.deserialize(Some(&headers)).map_err(|error| content(line, error.to_string()))?;
+        let range = check_range(&range).map_err(|error| content(line, error.to_string()))?;
+        if of_site.insert(site.clone(), range).is_some() {
+            return Err(content(line, format!("site {site} stands here a second time")));
+        }
+    }
+    Ok(of_site)
 }
 
 #[cfg(test)]
@@ -162,8 +150,8 @@ mod tests {
         Site { index: 0, name: name.to_owned(), kind: SiteKind::relu(), image_axis: Some(0), non_negative: false }
     }
 
-    fn parse(text: &str) -> Result<Ranges, RangesError> {
-        RangesFile::parse(Path::new("some/ranges.csv"), text.as_bytes()).map(Ranges::File)
+    fn parse(text: &str) -> Result<Sourced<Ranges>, RangesError> {
+        super::parse(Path::new("some/ranges.csv"), text.as_bytes()).map(|of_site| Ranges::Each(of_site).into())
     }
 
     #[test]
@@ -171,7 +159,8 @@ mod tests {
         let ranges = parse("kind, site ,note,range\nrelu, conv1.relu ,mine, 12.5\nmaxpool,pool,,3\n").unwrap();
         assert_eq!(ranges.of(&site("conv1.relu")).unwrap(), 12.5);
         assert_eq!(ranges.of(&site("pool")).unwrap(), 3.0);
-        assert!(ranges.to_string().starts_with("file:ranges.csv#"));
+        assert!(ranges.to_string().starts_with("ranges#"));
+        assert_eq!(parse(&ranges.value.text()).unwrap(), ranges);
         assert!(ranges.of(&site("relu2")).unwrap_err().to_string().contains("conv1.relu, pool"));
     }
 
@@ -183,15 +172,15 @@ mod tests {
         assert!(error("site,range\na,1\na,2\n").contains("line 3: site a stands here a second time"));
         assert!(error("\u{feff}site,range\r\na,1\r\n\r\nb,-2\r\n").contains("line 4: `-2` is no range"));
         assert!(error("site,range\na,1,7\n").contains("line 2"));
-        assert!("twelve".parse::<Ranges>().unwrap_err().to_string().contains("file:ranges.csv"));
-        assert!("file:/no/such.csv".parse::<Ranges>().unwrap_err().to_string().contains("/no/such.csv"));
+        assert!("twelve".parse::<Sourced<Ranges>>().unwrap_err().to_string().contains("file:ranges.csv"));
+        assert!("file:/no/such.csv".parse::<Sourced<Ranges>>().unwrap_err().to_string().contains("/no/such.csv"));
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = RangesFile::parse(Path::new("r.csv"), &bytes);
-            let _ = RangesFile::parse(Path::new("r.csv"), &[b"site,range\n", bytes.as_slice()].concat());
+            let _ = super::parse(Path::new("r.csv"), &bytes);
+            let _ = super::parse(Path::new("r.csv"), &[b"site,range\n", bytes.as_slice()].concat());
         }
     }
 }

@@ -28,8 +28,11 @@ mod ffi {
     }
 
     struct RawValue {
+        is_tensor: bool,
         /// It is a tensor or holds some.
         holds_tensors: bool,
+        /// It is fixed, and has no say in how a result lies in memory.
+        is_plain: bool,
         constant: RawConstant,
     }
 
@@ -48,6 +51,8 @@ mod ffi {
         turns: i64,
         /// Of `prim::ConstantChunk`, along which axis.
         axis: i64,
+        /// It is a convolution whose weights can be packed for the CPU.
+        packs: bool,
     }
 
     struct RawBlock {
@@ -63,6 +68,21 @@ mod ffi {
         values: Vec<RawValue>,
     }
 
+    /// A node that takes an operand as it lies in memory.
+    struct RawTaken {
+        node: usize,
+        operand: usize,
+    }
+
+    /// What lies in memory otherwise than PyTorch shows it: for each node a flag, or -1.
+    struct RawLayouts {
+        /// Of its result.
+        results: Vec<i64>,
+        /// Under which it runs, if it is a convolution that is packed.
+        convolutions: Vec<i64>,
+        taken: Vec<RawTaken>,
+    }
+
     unsafe extern "C++" {
         include!("polyact/src/model/network.h");
 
@@ -76,8 +96,8 @@ mod ffi {
         fn extra(self: &Network) -> &str;
         /// What the graph is made of, before anything is swapped.
         fn graph(self: &Network) -> RawGraph;
-        /// Make sites of these nodes, numbered as in the description, and get ready to run.
-        fn swap(self: Pin<&mut Network>, sites: &[usize]) -> Result<()>;
+        /// Make sites of these nodes, numbered as in the description, lay out values as `layouts` says, and get ready to run.
+        fn prepare(self: Pin<&mut Network>, sites: &[usize], layouts: &RawLayouts) -> Result<()>;
         /// The first tensor of the output for `input`, sites computed as `sites` says.
         fn forward(
             self: &Network,

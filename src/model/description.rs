@@ -1,7 +1,9 @@
-//! The frozen graph as the C++ side describes it, taken over.
+//! The frozen graph as the C++ side describes it, taken over; and what was decided on it, handed back.
 
-use super::bridge::{ConstantKind, RawConstant, RawGraph};
-use super::graph::{Block, Constant, Graph, Node, Value};
+use std::collections::HashMap;
+
+use super::bridge::{ConstantKind, RawConstant, RawGraph, RawLayouts, RawTaken};
+use super::graph::{Block, Constant, Graph, Layouts, Node, Value};
 
 /// The graph that `raw` describes.
 pub(super) fn described(raw: RawGraph) -> Graph {
@@ -14,6 +16,7 @@ pub(super) fn described(raw: RawGraph) -> Graph {
         writes: node.writes,
         turns: u32::try_from(node.turns).ok(),
         axis: node.axis,
+        packs: node.packs,
         ..Node::default()
     });
     let blocks = raw.blocks.into_iter().map(|block| Block {
@@ -23,7 +26,9 @@ pub(super) fn described(raw: RawGraph) -> Graph {
         ..Block::default()
     });
     let values = raw.values.into_iter().map(|value| Value {
+        is_tensor: value.is_tensor,
         holds_tensors: value.holds_tensors,
+        is_plain: value.is_plain,
         constant: constant(value.constant),
         ..Value::default()
     });
@@ -39,4 +44,12 @@ fn constant(raw: RawConstant) -> Option<Constant> {
         ConstantKind::Ints => Constant::Ints(raw.integers),
         _ => return None,
     })
+}
+
+/// What was decided on a graph of `nodes` nodes.
+pub(super) fn raw(layouts: Layouts, nodes: usize) -> RawLayouts {
+    let flags =
+        |of: &HashMap<usize, usize>| (0..nodes).map(|node| of.get(&node).map_or(-1, |&flag| flag as i64)).collect();
+    let taken = layouts.taken.iter().map(|&(node, operand)| RawTaken { node, operand }).collect();
+    RawLayouts { results: flags(&layouts.results), convolutions: flags(&layouts.convolutions), taken }
 }

@@ -1,11 +1,13 @@
 #include "polyact/src/model/graph.h"
 
+#include <ATen/Context.h>
 #include <torch/csrc/jit/ir/constants.h>
 
 #include <algorithm>
 #include <unordered_map>
 
 #include "polyact/src/model/bridge.rs.h"
+#include "polyact/src/model/convolution.h"
 #include "polyact/src/model/naming.h"
 #include "polyact/src/model/writes.h"
 
@@ -27,10 +29,19 @@ void number(Block& block, std::vector<Node*>& nodes) {
   }
 }
 
+bool is_tensor(const c10::TypePtr& type) { return type->isSubtypeOf(*c10::TensorType::get()); }
+
 bool holds_tensors(const c10::TypePtr& type) {
-  if (type->isSubtypeOf(*c10::TensorType::get())) return true;
+  if (is_tensor(type)) return true;
   const auto inside = type->containedTypes();
   return std::any_of(inside.begin(), inside.end(), holds_tensors);
+}
+
+// A constant that has no say in how a result lies.
+bool is_plain(const Value* value) {
+  const auto known = torch::jit::toIValue(value);
+  if (!known) return false;
+  return !known->isTensor() || (known->toTensor().is_contiguous() && known->toTensor().dim() <= 4);
 }
 
 RawConstant constant(const Value* value) {
@@ -66,11 +77,12 @@ int64_t turns(const Node& node) {
 class Description {
  public:
   explicit Description(const std::shared_ptr<Graph>& graph) : writes_(graph), nodes_(numbered(*graph)) {
+    const bool packs = at::globalContext().hasMKLDNN() && at::globalContext().userEnabledMkldnn();
     for (size_t index = 0; index < nodes_.size(); index++) {
       const auto& node = *nodes_[index];
       places_.emplace(&node, index);
       graph_.nodes.push_back({node.kind().toQualString(), node_name(node), numbers(node.inputs()), numbers(node.outputs()), {}, {}, turns(node),
-                              node.kind() == c10::prim::ConstantChunk ? node.i(c10::attr::dim) : 0});
+                              node.kind() == c10::prim::ConstantChunk ? node.i(c10::attr::dim) : 0, packs && Convolution::of(node)});
     }
     add(*graph->block());
     for (auto* writer : writes_.all()) add_writes(writer);
@@ -108,7 +120,7 @@ class Description {
     rust::Vec<size_t> numbers;
     for (const auto* value : values) {
       const auto [found, is_new] = numbers_.emplace(value, numbers_.size());
-      if (is_new) graph_.values.push_back({holds_tensors(value->type()), constant(value)});
+      if (is_new) graph_.values.push_back({is_tensor(value->type()), holds_tensors(value->type()), is_plain(value), constant(value)});
       numbers.push_back(found->second);
     }
     return numbers;

@@ -3,7 +3,12 @@
 
 #include <torch/csrc/jit/ir/ir.h>
 
+#include <memory>
+#include <vector>
+
 namespace polyact {
+
+struct RawLayouts;
 
 // Replaces the convolutions of a swapped graph, whose weights are constants on the CPU, by an operator that runs oneDNN's
 // kernels on weights packed once, channels-last, and adds a residual with the sum in registers. oneDNN could do an exact
@@ -16,7 +21,8 @@ namespace polyact {
 // its birth. Which case holds may depend on the input of a convolution, so each such value has a flag, a boolean of the
 // graph that says at run time whether it lies otherwise than PyTorch would show it.
 //
-// Returns the value of the graph's new last input.
-c10::IValue prepare_layouts(const std::shared_ptr<torch::jit::Graph>& graph);
+// Which values these are is decided in Rust (graph/layouts.rs), for the nodes by their numbers. Returns the value of the graph's
+// new last input.
+c10::IValue prepare_layouts(const std::shared_ptr<torch::jit::Graph>& graph, const std::vector<torch::jit::Node*>& nodes, const RawLayouts& decided);
 
 }  // namespace polyact

@@ -26,14 +26,12 @@ rust::Str Network::extra() const { return extra_; }
 
 RawGraph Network::graph() const { return describe(module_.get_method("forward").graph()); }
 
-void Network::swap(rust::Slice<const size_t> sites) {
+void Network::prepare(rust::Slice<const size_t> sites, const RawLayouts& layouts) {
   auto graph = module_.get_method("forward").graph();
   writes_input_ = Writes(graph).any(graph->inputs()[1]);
-  const auto nodes = numbered(*graph);
-  std::vector<torch::jit::Node*> chosen;
-  for (const auto site : sites) chosen.push_back(nodes.at(site));
-  swap_sites(*graph, chosen);
-  convolutions_ = prepare_layouts(graph);
+  auto nodes = numbered(*graph);
+  swap_sites(*graph, nodes, sites);
+  convolutions_ = prepare_layouts(graph, nodes, layouts);
   forget_functions(*graph, module_.get_method("forward").function());
   // The interpreter alone, without the profiling executor: nothing is re-specialised between calls.
   code_ = torch::jit::Code(graph, "forward");

@@ -13,6 +13,7 @@
 namespace polyact {
 
 struct RawGraph;
+struct RawLayouts;
 struct Sites;
 
 class Network {
@@ -21,8 +22,9 @@ class Network {
 
   rust::Str extra() const;
   RawGraph graph() const;
-  // Makes sites of the nodes with these numbers, in the order of execution; once, before the first pass.
-  void swap(rust::Slice<const size_t> sites);
+  // Makes sites of the nodes with these numbers, in the order of execution, and lays out values as `layouts` says; once, before
+  // the first pass.
+  void prepare(rust::Slice<const size_t> sites, const RawLayouts& layouts);
   // The logits of a pass: the output of this name, or the only one that can be; `taken` receives its name, empty where the
   // network returns one tensor.
   std::unique_ptr<at::Tensor> forward(const at::Tensor& input, const Sites& sites, rust::Str output, rust::String& taken) const;

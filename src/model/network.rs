@@ -7,8 +7,8 @@ use cxx::UniquePtr;
 use tch::{Device, TchError, Tensor};
 
 use super::bridge;
-use super::description::described;
-use super::graph::Graph;
+use super::description::{described, raw};
+use super::graph::{Graph, Layouts};
 use super::libtorch;
 use super::operator::Inputs;
 use super::site::{Foreign, Site, SiteError, found_in};
@@ -107,7 +107,7 @@ impl Model {
         graph.set_sites(&nodes);
         network
             .pin_mut()
-            .swap(&nodes)
+            .prepare(&nodes, &raw(Layouts::of(&graph), graph.len()))
             .map_err(|error| ModelError::Load { path: shown, reason: format!("cannot be loaded: {}", error.what()) })?;
         let (output, taken) = (String::new(), OnceLock::new());
         Ok(Model { network, graph, sites, foreign, preprocess, sha256, device, output, taken })

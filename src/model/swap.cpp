@@ -10,7 +10,7 @@ using torch::jit::Graph;
 using torch::jit::Node;
 using torch::jit::Value;
 
-void swap(Graph& graph, Node& node, Value* table, int64_t index) {
+Node* swapped(Graph& graph, Node& node, Value* table, int64_t index) {
   const std::string name = node.kind().toQualString();
   const bool in_place = name.back() == '_';
   torch::jit::WithInsertPoint at(&node);
@@ -21,14 +21,18 @@ void swap(Graph& graph, Node& node, Value* table, int64_t index) {
   graph.insertNode(swapped);
   node.outputs()[0]->replaceAllUsesWith(swapped->output());
   node.destroy();
+  return swapped;
 }
 
 }  // namespace
 
-void swap_sites(Graph& graph, const std::vector<Node*>& sites) {
+void swap_sites(Graph& graph, std::vector<Node*>& nodes, rust::Slice<const size_t> sites) {
   auto* table = graph.addInput("sites");
   table->setType(c10::AnyType::get());
-  for (size_t index = 0; index < sites.size(); index++) swap(graph, *sites[index], table, static_cast<int64_t>(index));
+  for (size_t index = 0; index < sites.size(); index++) {
+    auto& node = nodes.at(sites[index]);
+    node = swapped(graph, *node, table, static_cast<int64_t>(index));
+  }
   // Scripted GoogLeNet and Inception remark at every call that they return a tuple.
   walk(*graph.block(), [](Node& node) {
     if (node.kind() == c10::aten::warn) node.destroy();

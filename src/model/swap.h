@@ -5,9 +5,12 @@
 
 #include <vector>
 
+#include "rust/cxx.h"
+
 namespace polyact {
 
-// Makes each of `sites`, nodes of `graph`, an operator of ours that reads its entry in the table, the graph's new last input.
-void swap_sites(torch::jit::Graph& graph, const std::vector<torch::jit::Node*>& sites);
+// Makes each of `sites`, numbers of `nodes` of `graph`, an operator of ours that reads its entry in the table, the graph's new
+// last input. The operators take the places of what they replace in `nodes`.
+void swap_sites(torch::jit::Graph& graph, std::vector<torch::jit::Node*>& nodes, rust::Slice<const size_t> sites);
 
 }  // namespace polyact

@@ -1,15 +1,17 @@
 //! The frozen graph of a network: nodes, the values that flow between them, and the blocks of branches and loops.
 //!
 //! libtorch runs the graph; what follows from its shape is computed here: what depends on the images, where these lie, what
-//! is no polynomial, what is never negative, the longest path.
+//! is no polynomial, what is never negative, what may lie otherwise in memory, the longest path.
 
 mod encrypted;
 mod images;
+mod layouts;
 mod non_negative;
 mod path;
 
 pub(super) use encrypted::Encrypted;
 pub(super) use images::ImageAxes;
+pub(super) use layouts::Layouts;
 pub(super) use non_negative::NonNegative;
 
 /// Nodes in blocks, with the values between them. Nodes, values and blocks are numbered from 0; block 0 is the graph itself,
@@ -37,6 +39,8 @@ pub(super) struct Node {
     pub turns: Option<u32>,
     /// Of `prim::ConstantChunk`, along which axis.
     pub axis: i64,
+    /// Whether it is a convolution whose weights can be packed for the CPU.
+    pub packs: bool,
     /// Which site it is.
     pub site: Option<usize>,
     /// The block it stands in, and its place there; [`Graph::of`] fills it in.
@@ -54,12 +58,17 @@ pub(super) struct Block {
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Value {
+    pub is_tensor: bool,
     /// Whether it is a tensor or holds some.
     pub holds_tensors: bool,
+    /// Whether it is fixed, and has no say in how a result lies in memory.
+    pub is_plain: bool,
     /// What it is, if that is fixed and a plain value.
     pub constant: Option<Constant>,
     /// The node that gives it, and as which of its outputs; [`Graph::of`] fills it in.
     pub from: Option<(usize, usize)>,
+    /// The block that is given it, if one is.
+    pub parameter_of: Option<usize>,
 }
 
 /// A value that the graph fixes.
@@ -93,11 +102,21 @@ impl Graph {
                 self.blocks[block].owner = Some(number);
             }
         }
+        for (number, block) in self.blocks.iter().enumerate() {
+            for &value in &block.parameters {
+                self.values[value].parameter_of = Some(number);
+            }
+        }
         self
     }
 
     pub(super) fn node(&self, number: usize) -> &Node {
         &self.nodes[number]
+    }
+
+    /// How many nodes there are.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
     }
 
     /// The images.
@@ -188,6 +207,12 @@ impl Graph {
         self.users(value).next().is_some() || self.blocks.iter().any(|block| block.returns.contains(&value))
     }
 
+    /// The block that `value` is defined in; none of constants.
+    fn block_of(&self, value: usize) -> Option<usize> {
+        let Value { from, parameter_of, .. } = self.values[value];
+        from.map(|(node, _)| self.nodes[node].place.0).or(parameter_of)
+    }
+
     /// The nodes that are given `value`.
     fn users(&self, value: usize) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(move |node| node.inputs.contains(&value))
@@ -245,8 +270,12 @@ pub(super) mod by_hand {
     /// Values 0 (the module) and 1 (the images) are given to block 0. Those below 20 are tensors, those below 30 are not, and
     /// `constants` follow from 30 on.
     pub fn graph(nodes: Vec<Node>, blocks: Vec<Block>, constants: &[Constant]) -> Graph {
-        let tensors = (0..30).map(|number| Value { holds_tensors: number < 20, ..Value::default() });
-        let constant = |constant: &Constant| Value { constant: Some(constant.clone()), ..Value::default() };
+        let tensors = (0..30).map(|number| {
+            let is_tensor = number < 20;
+            Value { is_tensor, holds_tensors: is_tensor, ..Value::default() }
+        });
+        let constant =
+            |constant: &Constant| Value { constant: Some(constant.clone()), is_plain: true, ..Value::default() };
         Graph::of(nodes, blocks, tensors.chain(constants.iter().map(constant)).collect())
     }
 
