@@ -16,20 +16,8 @@ mod libtorch {
 
     /// The C++ side of `src/model`.
     const CPP: [&str; 14] = [
-        "archive",
-        "convolution",
-        "forks",
-        "graph",
-        "layout",
-        "libtorch",
-        "naming",
-        "network",
-        "operator",
-        "output",
-        "steady",
-        "strides",
-        "swap",
-        "writes",
+        "archive", "convolution", "forks", "graph", "layout", "libtorch", "naming", "network", "operator", "output",
+        "steady", "strides", "swap", "writes",
     ];
 
     pub fn build() {

@@ -49,6 +49,15 @@ fn calls_go_down_only() {
     }
 }
 
+/// The modules that `rest` of a path begins with: `a` of `a::b`, `a` and `b` of `{a::c, b}`.
+fn first_names(rest: &str) -> impl Iterator<Item = String> {
+    let list = rest.strip_prefix('{').map(|list| list.split('}').next().unwrap_or(list));
+    let starts: Vec<&str> = list.map_or_else(|| vec![rest], |list| list.split(',').map(str::trim).collect());
+    let name = |text: &str| text.chars().take_while(|&c| c.is_ascii_lowercase() || c == '_').collect::<String>();
+    let names: Vec<String> = starts.into_iter().map(name).collect();
+    names.into_iter()
+}
+
 /// Of one folder of `src`, which of its files and folders names which other ones, tests left out.
 fn neighbours(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
     let root = common::root().join("src").join(folder);
@@ -64,13 +73,8 @@ fn neighbours(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
             let text = text.split("#[cfg(test)]\nmod ").next().unwrap();
             let up = if entry.is_dir() && name(file) != "mod" { "super::super::" } else { "super::" };
             for prefix in [up.to_owned(), format!("crate::{folder}::")] {
-                for (at, _) in text.match_indices(&prefix) {
-                    let before = text[..at].ends_with("super::");
-                    let rest = &text[at + prefix.len()..];
-                    let target: String = rest.chars().take_while(|&c| c.is_ascii_lowercase() || c == '_').collect();
-                    if !before && rest[target.len()..].starts_with("::") && known.contains(&target) {
-                        used.insert(target);
-                    }
+                for (at, _) in text.match_indices(&prefix).filter(|&(at, _)| !text[..at].ends_with("super::")) {
+                    used.extend(first_names(&text[at + prefix.len()..]).filter(|name| known.contains(name)));
                 }
             }
         }

@@ -134,11 +134,7 @@ fn kernels_and_tensor_operations_agree() {
                     let input = Tensor::from_slice(&x).view([2, 3, 17, 19]).to_device(device);
                     let tensor = pool.of_tensor(&input).unwrap();
                     let exact_shape = input.max_pool2d(
-                        [kernel as i64; 2],
-                        [stride as i64; 2],
-                        [padding as i64; 2],
-                        [dilation as i64; 2],
-                        ceil_mode,
+                        [kernel as i64; 2], [stride as i64; 2], [padding as i64; 2], [dilation as i64; 2], ceil_mode,
                     );
                     assert_eq!(tensor.size(), exact_shape.size());
                     let off = largest_difference(&tensor, &y);

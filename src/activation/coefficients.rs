@@ -106,19 +106,8 @@ impl Coefficients {
 
 /// The columns of the CSV form. `chebyshev` is the coefficient of T_power(x/scale).
 const CSV_COLUMNS: [&str; 13] = [
-    "stage",
-    "degree",
-    "power",
-    "coefficient",
-    "decimal",
-    "chebyshev",
-    "chebyshev_decimal",
-    "scale",
-    "from",
-    "to",
-    "error",
-    "lower_bound",
-    "version",
+    "stage", "degree", "power", "coefficient", "decimal", "chebyshev", "chebyshev_decimal", "scale", "from", "to",
+    "error", "lower_bound", "version",
 ];
 
 impl StageForm {

@@ -57,19 +57,8 @@ impl<'a> Table<'a> {
         tally: &Tally,
     ) -> Result<(), Failure> {
         let header = [
-            "index",
-            "site",
-            "kind",
-            "activation",
-            "range",
-            "values",
-            "not_a_number",
-            "images",
-            "first_here",
-            "first_image",
-            "worst",
-            "needed_range",
-            "unattributed",
+            "index", "site", "kind", "activation", "range", "values", "not_a_number", "images", "first_here",
+            "first_image", "worst", "needed_range", "unattributed",
         ];
         self.line(header.map(str::to_owned))?;
         for overflow in by_harm(tally) {

@@ -299,21 +299,8 @@ impl Measured<'_> {
     fn csv(&self) -> Result<String, Failure> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         let fixed = [
-            "site",
-            "kind",
-            "range",
-            "index",
-            "min",
-            "max",
-            "largest",
-            "image",
-            "p50",
-            "p90",
-            "p99",
-            "p99.9",
-            "p99.99",
-            "values",
-            "not_a_number",
+            "site", "kind", "range", "index", "min", "max", "largest", "image", "p50", "p90", "p99", "p99.9", "p99.99",
+            "values", "not_a_number",
         ];
         let shares = self.arguments.candidates.iter().map(|bound| format!("share_above_{bound}"));
         writer.write_record(fixed.into_iter().map(str::to_owned).chain(shares))?;

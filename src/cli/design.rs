@@ -71,15 +71,8 @@ fn alpha(text: &str) -> Result<u32, String> {
 
 /// How designs in all formats begin.
 const DESIGNS: &[&[u8]] = &[
-    b"stage ",
-    b"stage,",
-    b"function ",
-    b"function,",
-    b"{\n  \"schema\": ",
-    b"{\n  \"version\": \"*\",\n  \"function\": ",
-    b"0\n*.",
-    b"// Sign as a composition",
-    b"# Sign as a composition",
+    b"stage ", b"stage,", b"function ", b"function,", b"{\n  \"schema\": ",
+    b"{\n  \"version\": \"*\",\n  \"function\": ", b"0\n*.", b"// Sign as a composition", b"# Sign as a composition",
 ];
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {

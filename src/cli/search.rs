@@ -309,16 +309,7 @@ fn as_csv(sets: &[DegreeSet]) -> Result<String, Failure> {
     let number = |number: f64| format!("{number:e}");
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
-        "alpha",
-        "target",
-        "degrees",
-        "epsilon",
-        "error",
-        "sign_error",
-        "relu_error",
-        "depth",
-        "mults",
-        "version",
+        "alpha", "target", "degrees", "epsilon", "error", "sign_error", "relu_error", "depth", "mults", "version",
     ])?;
     for set in sets {
         writer.write_record([

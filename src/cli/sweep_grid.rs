@@ -53,32 +53,9 @@ pub(super) struct GridOptions {
 
 /// The flags of [`GridOptions`], which a file says instead.
 pub(super) const GRID: [&str; 26] = [
-    "model",
-    "dataset",
-    "relu",
-    "maxpool",
-    "relu_range",
-    "maxpool_range",
-    "plan",
-    "arithmetic",
-    "on_overflow",
-    "layout",
-    "labels",
-    "classes",
-    "devkit_synsets",
-    "limit",
-    "first",
-    "holdout",
-    "seed",
-    "batch",
-    "strict",
-    "input_size",
-    "resize",
-    "crop",
-    "interpolation",
-    "mean",
-    "std",
-    "until",
+    "model", "dataset", "relu", "maxpool", "relu_range", "maxpool_range", "plan", "arithmetic", "on_overflow",
+    "layout", "labels", "classes", "devkit_synsets", "limit", "first", "holdout", "seed", "batch", "strict",
+    "input_size", "resize", "crop", "interpolation", "mean", "std", "until",
 ];
 
 /// [`GridOptions`] as a command line of its own, which a TOML file is turned into.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::DatasetError;
-use super::labels::Classes;
+use super::classes::Classes;
 use super::listing::{EXTENSIONS, Listing, Walk, file_name, is_image, shown, told};
 use crate::bounded;
 

@@ -7,44 +7,52 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::DatasetError;
-use super::labels::{Class, Classes, Labels, content};
+use super::classes::Classes;
 use super::listing::{file_name, is_image};
 use crate::bounded::LineNumbers;
 
+pub(super) const LABELS: &str = "--labels";
+
+/// Classes of the images of a dataset.
+#[derive(Debug, PartialEq)]
+pub(super) enum Labels {
+    /// For the images in the order of their names.
+    InOrder(Vec<Class>),
+    /// By file name, with or without its extension.
+    ByName(HashMap<String, Class>),
+}
+
+/// A class as a label file names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Class {
+    Index(u32),
+    /// A WordNet id, or the name of a class folder.
+    Name(String),
+}
+
+impl Class {
+    /// The name, if it is one.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Class::Index(_) => None,
+            Class::Name(name) => Some(name),
+        }
+    }
+}
+
+/// What is wrong with the label file at `path`.
+pub(super) fn content(path: &Path, reason: &str) -> DatasetError {
+    DatasetError::List { flag: LABELS, path: path.to_owned(), reason: reason.to_owned() }
+}
+
 /// Names of columns, compared by their letters and digits in lower case.
 const IMAGE_COLUMNS: [&str; 14] = [
-    "image",
-    "imageid",
-    "imagename",
-    "imagepath",
-    "images",
-    "img",
-    "imgname",
-    "file",
-    "fileid",
-    "filename",
-    "filepath",
-    "path",
-    "name",
-    "id",
+    "image", "imageid", "imagename", "imagepath", "images", "img", "imgname", "file", "fileid", "filename", "filepath",
+    "path", "name", "id",
 ];
 const CLASS_COLUMNS: [&str; 16] = [
-    "label",
-    "labels",
-    "labelid",
-    "labelindex",
-    "class",
-    "classid",
-    "classindex",
-    "classname",
-    "category",
-    "categoryid",
-    "target",
-    "predictionstring",
-    "synset",
-    "wnid",
-    "wordnetid",
-    "y",
+    "label", "labels", "labelid", "labelindex", "class", "classid", "classindex", "classname", "category",
+    "categoryid", "target", "predictionstring", "synset", "wnid", "wordnetid", "y",
 ];
 
 /// One line, split into its fields.
@@ -71,12 +79,7 @@ struct Parser<'a> {
 /// # Errors
 /// [`DatasetError`] that names the line which makes no sense.
 pub(super) fn parse(text: &str, path: &Path, classes: Option<&Classes>) -> Result<Labels, DatasetError> {
-    Parser { path, classes }.labels(without_mark(text))
-}
-
-/// `text` without a byte-order mark.
-pub(super) fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
+    Parser { path, classes }.labels(text)
 }
 
 impl Parser<'_> {

@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::classes::Classes;
 use super::files::{ClassFolders, Listed};
-use super::labels::{self, Classes};
+use super::labels;
 use super::{BUNDLED, Dataset, DatasetError, Images, cifar, files, foreign, idx};
 
 /// How images and labels lie on the disk.

@@ -10,13 +10,7 @@ pub(super) const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "ppm", "bmp", "p
 
 /// Folders that systems and programs put beside one's own.
 const SYSTEM: [&str; 8] = [
-    "__MACOSX",
-    "@eaDir",
-    "#recycle",
-    "#snapshot",
-    "$RECYCLE.BIN",
-    "System Volume Information",
-    "lost+found",
+    "__MACOSX", "@eaDir", "#recycle", "#snapshot", "$RECYCLE.BIN", "System Volume Information", "lost+found",
     "__pycache__",
 ];
 

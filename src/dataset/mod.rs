@@ -4,6 +4,7 @@
 //! needed, in place and in a stable order.
 
 mod cifar;
+mod classes;
 mod files;
 mod foreign;
 mod holdout;

@@ -69,12 +69,7 @@ pub fn rows(path: &Path) -> Vec<Vec<String>> {
 
 /// The columns that time has a say in.
 pub const TIMES: [&str; 7] = [
-    "seconds",
-    "images_per_second",
-    "seconds_exact",
-    "batch_seconds",
-    "batch_seconds_spread",
-    "batch_seconds_exact",
+    "seconds", "images_per_second", "seconds_exact", "batch_seconds", "batch_seconds_spread", "batch_seconds_exact",
     "batch_seconds_exact_spread",
 ];
 

@@ -75,36 +75,12 @@ mod x86 {
     use std::arch::x86_64::*;
 
     x86_lanes!(
-        Avx2,
-        Self,
-        __m256,
-        8,
-        _mm256_loadu_ps,
-        _mm256_storeu_ps,
-        avx2_any_outside,
-        avx2_splat,
-        avx2_load,
-        avx2_store,
-        _mm256_mul_ps,
-        _mm256_add_ps,
-        _mm256_sub_ps,
-        _mm256_fmadd_ps
+        Avx2, Self, __m256, 8, _mm256_loadu_ps, _mm256_storeu_ps, avx2_any_outside, avx2_splat, avx2_load, avx2_store,
+        _mm256_mul_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_fmadd_ps
     );
     x86_lanes!(
-        Avx512,
-        Self,
-        __m512,
-        16,
-        _mm512_loadu_ps,
-        _mm512_storeu_ps,
-        avx512_any_outside,
-        avx512_splat,
-        avx512_load,
-        avx512_store,
-        _mm512_mul_ps,
-        _mm512_add_ps,
-        _mm512_sub_ps,
-        _mm512_fmadd_ps
+        Avx512, Self, __m512, 16, _mm512_loadu_ps, _mm512_storeu_ps, avx512_any_outside, avx512_splat, avx512_load,
+        avx512_store, _mm512_mul_ps, _mm512_add_ps, _mm512_sub_ps, _mm512_fmadd_ps
     );
 
     #[inline(always)]
