@@ -243,7 +243,7 @@ mod tests {
         let expected = [("a 1.png".to_owned(), Class::Index(3)), ("b,2.png".to_owned(), Class::Index(0))];
         for text in [
             "a 1.png 3\nb,2.png 0\n",
-            "\u{feff}a 1.png\t3\r\nb,2.png\t0\r\n",
+            "a 1.png\t3\r\nb,2.png\t0\r\n",
             "a 1.png,3\n\"b,2.png\",0\n",
             "filename,label\nval/a 1.png, 3\n\"val/b,2.png\", 0\n\n",
             ",path,split,class_id\n0,a 1.png,val,3\n1,\"b,2.png\",val,0\n",
@@ -253,7 +253,7 @@ mod tests {
         ] {
             assert_eq!(by_name(text), expected, "{text}");
         }
-        for text in ["3\n0\n", "\u{feff}3\r\n0", "label\n3\n0\n", "\"3\"\n\"0\"\n"] {
+        for text in ["3\n0\n", "3\r\n0", "label\n3\n0\n", "\"3\"\n\"0\"\n"] {
             assert_eq!(by_name(text), [(String::new(), Class::Index(3)), (String::new(), Class::Index(0))], "{text}");
         }
     }
