@@ -25,6 +25,7 @@ mod libtorch {
         let lib = PathBuf::from(std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys names libtorch's folder"));
         let include = lib.parent().expect("libtorch/lib has a parent").join("include");
         check_version(&include);
+        println!("cargo:rustc-env=POLYACT_LIBTORCH={VERSION}");
 
         let jpeg = std::env::var("DEP_TURBOJPEG_INCLUDE").expect("turbojpeg-sys names its headers' folder");
         cxx_build::bridge("src/dataset/picture/jpeg.rs")

@@ -147,6 +147,7 @@ const NETWORKS: &[Mishap] = &[
     (2, "@eval --device tpu", "expected cpu, cuda or cuda:N"),
     (2, "@eval --device cuda:-1", "no CUDA device number"),
     (2, "@eval --device cuda:99", "--device cuda:99"),
+    (2, "@eval --device cuda:1,cpu,cuda:1", "--device cuda:1: it is named twice"),
     (2, "@eval --device cuda:99999999999999999999", "no CUDA device number"),
     (2, "@eval --input-size 12x12", "3x224x224"),
     (2, "@eval --input-size 0x12x12", "3x224x224"),

@@ -9,6 +9,7 @@ mod configuration;
 mod design;
 mod design_format;
 mod design_function;
+mod doctor;
 #[cfg(feature = "libtorch")]
 mod eval;
 mod failure;
@@ -74,6 +75,7 @@ enum Command {
     #[cfg(feature = "libtorch")]
     Reproduce(Box<reproduce::Arguments>),
     Report(report::Arguments),
+    Doctor(doctor::Arguments),
     /// Print the completions of a shell: `polyact completions bash > /etc/bash_completion.d/polyact`
     Completions {
         shell: clap_complete::Shell,
@@ -118,6 +120,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         #[cfg(feature = "libtorch")]
         Command::Reproduce(arguments) => reproduce::run(*arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut <Cli as clap::CommandFactory>::command(), "polyact", &mut script);

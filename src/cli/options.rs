@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use tch::{Cuda, Device};
+use tch::Device;
 
 use super::Failure;
 use super::output::Files;
@@ -11,7 +11,7 @@ use super::settings::Settings;
 use crate::activation::Isa;
 use crate::dataset::{Coverage, Dataset, Layout, OpenOptions, Part, Sample, Sampling, Size};
 use crate::evaluation::{DEFAULT_BATCH, Until};
-use crate::model::Model;
+use crate::model::{Model, no_device};
 
 /// The model and where it runs.
 #[derive(Debug, Args)]
@@ -73,15 +73,19 @@ impl DeviceOptions {
         Settings { threads: self.threads, instructions: self.instructions, tf32: self.tf32 }
     }
 
-    /// See that the devices are there.
+    /// See that the devices are there; never is another one taken instead.
     ///
     /// # Errors
-    /// CUDA asked for and not there, with the cause.
+    /// A CUDA device that is named twice, or is not there, with the cause.
     pub fn check(&self) -> Result<(), Failure> {
-        for device in &self.device {
-            if let Device::Cuda(index) = device {
-                check_cuda(*index)?;
-            }
+        let cuda =
+            self.device.iter().filter_map(|device| if let Device::Cuda(index) = device { Some(*index) } else { None });
+        let cuda: Vec<usize> = cuda.collect();
+        let twice = || "it is named twice; name each device once".to_owned();
+        let doubled = (1..cuda.len()).find(|&at| cuda[..at].contains(&cuda[at])).map(|at| (cuda[at], twice()));
+        let missing = || cuda.iter().find_map(|&index| Some((index, no_device(index)?)));
+        if let Some((index, cause)) = doubled.or_else(missing) {
+            return Err(Failure::Usage(format!("--device cuda:{index}: {cause}")));
         }
         Ok(())
     }
@@ -108,21 +112,6 @@ impl DeviceOptions {
         };
         self.device.iter().map(name).collect::<Vec<_>>().join("+")
     }
-}
-
-/// Why CUDA device `index` is not there; never is another one taken instead.
-fn check_cuda(index: usize) -> Result<(), Failure> {
-    let count = Cuda::device_count();
-    let cause = if !tch::utils::has_cudart() {
-        "this libtorch is built without CUDA; set LIBTORCH to one that has it, and build again".to_owned()
-    } else if count == 0 {
-        "libtorch finds no CUDA device: is there one, and is the NVIDIA driver installed? (nvidia-smi tells)".to_owned()
-    } else if index as i64 >= count {
-        format!("there are {count} CUDA devices, numbered from 0")
-    } else {
-        return Ok(());
-    };
-    Err(Failure::Usage(format!("--device cuda:{index}: {cause}")))
 }
 
 /// The name of an archive in results: its file's, without the ending.
