@@ -5,9 +5,13 @@
 
 /// A number that a kernel reads and writes.
 #[allow(private_bounds)]
-pub trait Element: Vectorised + Copy + Default + Send + Sync + 'static {
+pub trait Element: Vectorised + Copy + Default + PartialOrd + Send + Sync + 'static {
     fn to_f64(self) -> f64;
     fn from_f64(x: f64) -> Self;
+    /// The bits of the nearest f32.
+    fn bits_as_f32(self) -> u32 {
+        (self.to_f64() as f32).to_bits()
+    }
     /// The largest number of this type that is not above `bound`, which is finite.
     fn at_most(bound: f64) -> Self;
     /// Moved into [−range, range], which is finite; what is not a number stays.

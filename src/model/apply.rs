@@ -10,6 +10,7 @@ use super::images::{Images, Owners};
 use super::libtorch;
 use super::operator::{GRAIN, Pass, is_dense, spread};
 use super::sites::{Computation, Sites};
+use crate::activation::Element;
 
 /// Called by the interpreter through the bridge: whether site `index` is a max-pool.
 pub(super) fn is_pool(sites: &Sites, index: usize) -> bool {
@@ -49,11 +50,25 @@ pub(super) fn apply(
 
 /// Count the values of every image of `x`, images on several threads.
 fn observe(x: &Tensor, images: Images, bounds: &[f64], statistics: &Mutex<Statistics>) -> Result<(), TchError> {
-    let x = x.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
+    let x = x.f_to_device(Device::Cpu)?;
+    match x.f_kind()? {
+        Kind::Double => observe_as::<f64>(&x, images, bounds, statistics),
+        Kind::Float => observe_as::<f32>(&x, images, bounds, statistics),
+        _ => observe_as::<f32>(&x.f_to_kind(Kind::Float)?, images, bounds, statistics),
+    }
+}
+
+/// Of values of type `T`.
+fn observe_as<T: Element>(
+    x: &Tensor,
+    images: Images,
+    bounds: &[f64],
+    statistics: &Mutex<Statistics>,
+) -> Result<(), TchError> {
     // In any order of the values of an image; of unknown images, all are of one that has no name.
-    let (x, count) = match images.owners(&x) {
-        Owners::Even(_) if is_dense(&x) => (x, images.count),
-        _ => match images.rows(&x)? {
+    let (x, count) = match images.owners(x) {
+        Owners::Even(_) if is_dense(x) => (x.shallow_clone(), images.count),
+        _ => match images.rows(x)? {
             Some(rows) => (rows.f_contiguous()?, images.count),
             None => (x.f_contiguous()?, 0),
         },
@@ -64,8 +79,8 @@ fn observe(x: &Tensor, images: Images, bounds: &[f64], statistics: &Mutex<Statis
     spread(parts, (GRAIN / values.max(1)).max(1), |begin, end| {
         let mut counted = Statistics::new(bounds.len());
         for part in begin..end {
-            // SAFETY: the tensor has no gaps and holds `parts` times `values` f32.
-            let of_part = unsafe { std::slice::from_raw_parts((from as *const f32).add(part * values), values) };
+            // SAFETY: the tensor has no gaps and holds `parts` times `values` of this type.
+            let of_part = unsafe { std::slice::from_raw_parts((from as *const T).add(part * values), values) };
             counted.add(known.then_some(part), of_part, bounds);
         }
         statistics.lock().unwrap_or_else(PoisonError::into_inner).merge(&counted);

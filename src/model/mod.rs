@@ -11,15 +11,18 @@ mod description;
 mod graph;
 mod images;
 mod libtorch;
+mod machine;
 mod network;
 mod operator;
 mod overflow;
+mod scan;
 mod site;
 mod sites;
 mod statistics;
 
 pub use graph::Graph;
 pub use libtorch::keep_memory;
+pub use machine::{Machine, no_device};
 pub use network::{Model, ModelError, allow_tf32, upload};
 pub use operator::{Misfit, SiteKind};
 pub use overflow::Overflow;

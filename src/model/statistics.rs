@@ -3,6 +3,7 @@
 //! The histogram is over the upper half of the bits of |x| as f32: exponent and seven bits of mantissa. A bucket spans less
 //! than 1/128 of its values, counts are exact, and neither batches nor threads nor their order make a difference.
 
+use super::scan::Scan;
 use crate::activation::Element;
 
 const BUCKETS: usize = 1 << 15;
@@ -26,6 +27,9 @@ pub struct Statistics {
     pub above: Vec<u64>,
     histogram: Vec<u64>,
 }
+
+/// Values that are looked at at once, so that they are still in the cache when they are sorted.
+const PART: usize = 4096;
 
 /// Of no value, for no bound, and without room for one: what others are merged into.
 impl Default for Statistics {
@@ -59,23 +63,42 @@ impl Statistics {
     pub fn add<T: Element>(&mut self, image: Option<usize>, values: &[T], bounds: &[f64]) {
         self.values += values.len() as u64;
         let mut largest = 0f64;
-        for value in values {
-            let value = value.to_f64();
-            if value.is_nan() {
-                self.not_a_number += 1;
-                continue;
-            }
-            self.min = self.min.min(value);
-            self.max = self.max.max(value);
-            largest = largest.max(value.abs());
-            self.histogram[(value.abs() as f32).to_bits() as usize >> 16] += 1;
+        let nothing = Scan::new(T::from_f64(f64::NEG_INFINITY), T::from_f64(f64::INFINITY));
+        for part in values.chunks(PART) {
+            let mut scan = nothing;
+            scan.see(part);
+            let [min, max] = scan.extremes();
+            let not_a_number = scan.not_a_number();
+            self.not_a_number += not_a_number;
+            self.min = self.min.min(min);
+            self.max = self.max.max(max);
+            largest = largest.max(-min).max(max);
+            self.count(part, not_a_number > 0);
         }
         for (above, &bound) in self.above.iter_mut().zip(bounds) {
             if largest > bound {
-                *above += values.iter().filter(|value| value.to_f64().abs() > bound).count() as u64;
+                let end = T::at_most(bound);
+                let mut scan = Scan::new(T::from_f64(-end.to_f64()), end);
+                scan.see(values);
+                *above += scan.outside();
             }
         }
         self.meet(largest, image);
+    }
+
+    /// Sort `values` into buckets. Zeros, of which a site behind a ReLU meets many, are counted in several places in turn:
+    /// an addition to a place must wait for the last one there.
+    fn count<T: Element>(&mut self, values: &[T], has_not_a_number: bool) {
+        let mut zeros = [0; 8];
+        for (at, value) in values.iter().enumerate() {
+            if has_not_a_number && value.partial_cmp(value).is_none() {
+                continue;
+            }
+            let bucket = value.bits_as_f32() as usize >> 16 & (BUCKETS - 1);
+            let place = if bucket == 0 { &mut zeros[at % 8] } else { &mut self.histogram[bucket] };
+            *place += 1;
+        }
+        self.histogram[0] += zeros.iter().sum::<u64>();
     }
 
     /// Count what `other` counted as well.

@@ -1,5 +1,6 @@
 //! Counting what is outside a range, and moving it to the range's end.
 
+use std::ops::Range;
 use std::sync::Mutex;
 
 use tch::{Device, Kind, TchError, Tensor};
@@ -7,28 +8,66 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::activation::Element;
 use crate::model::images::{Images, Owners};
 use crate::model::overflow::Overflow;
+use crate::model::scan::Scan;
 
-/// Count what in `values`, which begin at position `at`, is outside `range`.
-#[cold]
-pub(super) fn tally<T: Element>(outside: &mut Overflow, range: f64, at: usize, mut values: &[T], owners: &Owners) {
-    let mut position = at;
-    while !values.is_empty() {
-        let (image, length) = match owners.at(position) {
-            Some((image, length)) => (Some(image), length.min(values.len())),
-            None => (None, values.len()),
-        };
-        let (now, later) = values.split_at(length);
-        let (mut count, mut not_a_number, mut worst) = (0, 0, 0f64);
-        for value in now {
-            let size = value.to_f64().abs();
-            count += u64::from(size > range || size.is_nan());
-            not_a_number += u64::from(size.is_nan());
-            worst = if size > range { worst.max(size) } else { worst };
+/// What one thread meets outside a range, value by value in the order of memory.
+pub(super) struct Outside<'a, T> {
+    owners: &'a Owners,
+    /// Of nothing, for the ends of the range.
+    nothing: Scan<T>,
+    /// The positions of values of the image that is looked at now.
+    run: Range<usize>,
+    image: Option<usize>,
+    /// What was met of this image.
+    scan: Scan<T>,
+    found: Overflow,
+}
+
+impl<'a, T: Element> Outside<'a, T> {
+    /// Of `range`, for values that belong to images as `owners` says.
+    pub fn new(range: f64, owners: &'a Owners) -> Outside<'a, T> {
+        let end = T::at_most(range);
+        let nothing = Scan::new(T::from_f64(-end.to_f64()), end);
+        Outside { owners, nothing, run: 0..0, image: None, scan: nothing, found: Overflow::default() }
+    }
+
+    /// Count `values`, which begin at position `at`.
+    // Not marked as cold: then the compiler makes it short, and slow.
+    #[inline(never)]
+    pub fn see(&mut self, mut at: usize, mut values: &[T]) {
+        while !values.is_empty() {
+            if !self.run.contains(&at) {
+                self.turn_to(at, values.len());
+            }
+            let (now, later) = values.split_at(values.len().min(self.run.end - at));
+            self.scan.see(now);
+            (at, values) = (at + now.len(), later);
         }
-        if count > 0 {
-            outside.add(image, count, not_a_number, worst);
+    }
+
+    /// Go on with the image that the value at `at` belongs to.
+    fn turn_to(&mut self, at: usize, length: usize) {
+        self.note();
+        let owner = self.owners.at(at);
+        self.image = owner.map(|(image, _)| image);
+        self.run = at..at + owner.map_or(length, |(_, length)| length);
+    }
+
+    /// Write down what was met of this image.
+    fn note(&mut self) {
+        let (outside, not_a_number) = (self.scan.outside(), self.scan.not_a_number());
+        if outside + not_a_number > 0 {
+            let [least, largest] = self.scan.extremes();
+            let worst = if outside > 0 { largest.max(-least) } else { 0.0 };
+            self.found.add(self.image, outside + not_a_number, not_a_number, worst);
         }
-        (values, position) = (later, position + length);
+        self.scan = self.nothing;
+    }
+
+    /// All that was met.
+    pub fn found(mut self) -> Overflow {
+        self.note();
+        self.found
     }
 }
 
@@ -39,25 +78,11 @@ pub(super) fn clipped(clip: Option<f64>, x: &Tensor) -> Result<Tensor, TchError>
     x.f_clamp(-end, end)
 }
 
-/// As [`clipped`], before a kernel that does not clip: what is moved is counted here, and what is not a number there.
-pub(super) fn clipped_on_device(
-    clip: Option<f64>,
-    x: &Tensor,
-    images: Images,
-    overflow: &Mutex<Overflow>,
-) -> Result<Tensor, TchError> {
-    if let Some(range) = clip {
-        count_by_tensors(x, range, images, true, overflow)?;
-    }
-    clipped(clip, x)
-}
-
-/// Count what in `x` is outside `range`, with or without what is not a number.
+/// Count what in `x` is outside `range`.
 pub(super) fn count_by_tensors(
     x: &Tensor,
     range: f64,
     images: Images,
-    numbers_only: bool,
     overflow: &Mutex<Overflow>,
 ) -> Result<(), TchError> {
     let rows = images.rows(x)?;
@@ -79,7 +104,7 @@ pub(super) fn count_by_tensors(
     let worst = Vec::<f64>::try_from(worst.f_to(Device::Cpu)?)?;
     let mut outside = Overflow::default();
     for (image, ((&beyond, &nan), &worst)) in beyond_counts.iter().zip(&nan_counts).zip(&worst).enumerate() {
-        let nan = if numbers_only { 0 } else { nan as u64 };
+        let nan = nan as u64;
         if beyond as u64 + nan > 0 {
             outside.add(known.then_some(image), beyond as u64 + nan, nan, worst);
         }

@@ -2,13 +2,12 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::counting::{clipped, clipped_on_device, count_by_tensors, tally};
+use super::counting::{Outside, clipped, count_by_tensors};
 use super::tensors::{GRAIN, in_channels_last, spread, suggests_channels_last};
 use super::{Inputs, Misfit, Operator, Pass, Replacement};
 use crate::activation::{self, Activation, Cost, Element, MAX_WINDOW, Plane, Window, exact};
 use crate::model::cuda::{self, Kernel};
 use crate::model::graph::{Graph, Node};
-use crate::model::overflow::Overflow;
 
 pub(super) const NAME: &str = "maxpool";
 
@@ -146,20 +145,17 @@ impl Replacement for Approximate {
         let computed = match (x.device(), x.f_kind()?) {
             (Device::Cpu, Kind::Float) => Some(run::<f32>(pool, &x, output, pass)?),
             (Device::Cpu, Kind::Double) => Some(run::<f64>(pool, &x, output, pass)?),
-            (Device::Cuda(_), kind) if images.axis == Some(0) && x.size()[0] == images.count => {
-                let x = clipped_on_device(pool.clip(), &x, images, overflow)?;
-                match kind {
-                    Kind::Float => cuda::max_pool::<f32>(pool, &x, output, kernel, counters)?,
-                    Kind::Double => cuda::max_pool::<f64>(pool, &x, output, kernel, counters)?,
-                    _ => None,
-                }
-            }
+            (Device::Cuda(_), kind) if images.axis == Some(0) && x.size()[0] == images.count => match kind {
+                Kind::Float => cuda::max_pool::<f32>(pool, &x, output, kernel, counters)?,
+                Kind::Double => cuda::max_pool::<f64>(pool, &x, output, kernel, counters)?,
+                _ => None,
+            },
             _ => None,
         };
         if let Some(y) = computed {
             return Ok(y);
         }
-        count_by_tensors(&x, pool.range(), images, false, overflow)?;
+        count_by_tensors(&x, pool.range(), images, overflow)?;
         let y = pool.of_tensor(&clipped(pool.clip(), &x)?)?;
         if suggests_channels_last(&x) { in_channels_last(&y) } else { y.f_contiguous() }
     }
@@ -196,11 +192,11 @@ fn run<T: Element>(
     let planes = x.numel() / plane.len().max(1);
     let (from, to) = (x.data_ptr() as usize, y.data_ptr() as usize);
     spread(planes, (GRAIN / plane.len().max(1)).max(1), |begin, end| {
-        let mut outside = Overflow::default();
-        let report = &mut |at: usize, row: &[T]| tally(&mut outside, pool.range(), at, row, &owners);
+        let mut outside = Outside::new(pool.range(), &owners);
+        let report = &mut |at: usize, row: &[T]| outside.see(at, row);
         // SAFETY: both tensors hold `planes` planes without gaps; threads have disjoint planes.
         unsafe { pool.run(from as *const T, to as *mut T, plane, begin..end, report) };
-        outside.add_to(overflow);
+        outside.found().add_to(overflow);
     })?;
     if last && !as_last { in_channels_last(&y) } else { Ok(y) }
 }

@@ -2,14 +2,13 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::counting::{clipped, clipped_on_device, count_by_tensors, tally};
+use super::counting::{Outside, clipped, count_by_tensors};
 use super::tensors::{GRAIN, is_dense, spread};
 use super::{Inputs, Misfit, Operator, Pass, Replacement};
 use crate::activation::{self, Activation, Cost, Element, exact};
 use crate::model::cuda::{self, Kernel};
 use crate::model::graph::{Graph, Node};
 use crate::model::images::Owners;
-use crate::model::overflow::Overflow;
 
 pub(super) const NAME: &str = "relu";
 
@@ -95,18 +94,15 @@ impl Replacement for Approximate {
         let computed = match (x.device(), x.f_kind()?) {
             (Device::Cpu, Kind::Float) => run::<f32>(relu, &source, &target, &owners, pass)?,
             (Device::Cpu, Kind::Double) => run::<f64>(relu, &source, &target, &owners, pass)?,
-            (Device::Cuda(_), kind) if matches!(owners, Owners::Even(_)) => {
-                let source = clipped_on_device(relu.clip(), &source, images, overflow)?;
-                match kind {
-                    Kind::Float => cuda::relu::<f32>(relu, &source, &target, images.count, kernel, counters)?,
-                    Kind::Double => cuda::relu::<f64>(relu, &source, &target, images.count, kernel, counters)?,
-                    _ => false,
-                }
-            }
+            (Device::Cuda(_), kind) if matches!(owners, Owners::Even(_)) => match kind {
+                Kind::Float => cuda::relu::<f32>(relu, &source, &target, images.count, kernel, counters)?,
+                Kind::Double => cuda::relu::<f64>(relu, &source, &target, images.count, kernel, counters)?,
+                _ => false,
+            },
             _ => false,
         };
         if !computed {
-            count_by_tensors(&source, relu.range(), images, false, overflow)?;
+            count_by_tensors(&source, relu.range(), images, overflow)?;
             target = relu.of_tensor(&clipped(relu.clip(), &source)?)?;
         }
         if in_place && target.data_ptr() != x.data_ptr() {
@@ -131,11 +127,11 @@ fn run<T: Element>(
     let (from, to) = (x.data_ptr() as usize, y.data_ptr() as usize);
     let overflow = pass.overflow;
     spread(x.numel(), GRAIN, |begin, end| {
-        let mut outside = Overflow::default();
-        let report = &mut |at: usize, block: &[T]| tally(&mut outside, relu.range(), begin + at, block, owners);
+        let mut outside = Outside::new(relu.range(), owners);
+        let report = &mut |at: usize, block: &[T]| outside.see(begin + at, block);
         // SAFETY: both tensors are dense, of the same layout, and hold all values; threads have disjoint pieces.
         unsafe { relu.run((from as *const T).add(begin), (to as *mut T).add(begin), end - begin, report) };
-        outside.add_to(overflow);
+        outside.found().add_to(overflow);
     })?;
     Ok(true)
 }
