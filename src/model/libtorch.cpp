@@ -7,6 +7,8 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <malloc.h>
 
+#include <unordered_map>
+
 namespace polyact {
 
 void keep_memory() {
@@ -28,7 +30,11 @@ std::unique_ptr<at::Tensor> upload(const at::Tensor& tensor, rust::Str name) {
   const c10::DeviceGuard on(device);
   const c10::impl::VirtualGuardImpl streams(device.type());
   const auto computing = streams.getStream(device);
-  const auto copying = streams.getStreamFromGlobalPool(device);
+  // One for each thread that copies: of a new one for every copy, libtorch would keep memory for each of its 32 streams.
+  thread_local std::unordered_map<c10::Device, c10::Stream> copiers;
+  auto found = copiers.find(device);
+  if (found == copiers.end()) found = copiers.emplace(device, streams.getStreamFromGlobalPool(device)).first;
+  const auto copying = found->second;
   at::Tensor there;
   {
     const c10::StreamGuard guard(copying);

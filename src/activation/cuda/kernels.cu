@@ -68,6 +68,12 @@ __device__ __forceinline__ void sign(number (&y)[n]) {
   }
 }
 
+// x moved into [−end, end] if `clips`; what is not a number stays.
+__device__ __forceinline__ value clipped(value x, value end, bool clips) {
+  if (!clips) return x;
+  return x > end ? end : x < -end ? -end : x;
+}
+
 // What a thread met outside the range in one image.
 struct Outside {
   count values = 0, not_a_number = 0;
@@ -106,6 +112,7 @@ struct Relu {
   double shift[2], range[2];          // of the ReLUs that are summed, the second subtracted
   double inverse[2];                  // 1/range
   int terms;
+  int clips;                          // whether inputs beyond the range are moved to its end, after they were counted
 };
 
 // y ← the approximate ReLU of x in [−range, range].
@@ -156,6 +163,7 @@ extern "C" __global__ void relu(const __grid_constant__ Relu job) {
         const long long i = at + k * static_cast<long long>(blockDim.x);
         x[k] = i < job.length ? from[i] : value(0);
         outside.see(x[k], end);
+        x[k] = clipped(x[k], end, job.clips);
         sum[k] = 0;
       }
       number sign = 1;
@@ -192,6 +200,7 @@ struct MaxPool {
   int output_height, output_width;
   int stride[2], padding[2], dilation[2];
   int channels_last;              // of y, which is dense
+  int clips;                      // whether inputs beyond the range are moved to its end, after they were counted
   double end, padding_value, scale;
 };
 
@@ -273,7 +282,8 @@ extern "C" __global__ void max_pool(const __grid_constant__ MaxPool job) {
           const int c = column * job.stride[1] - job.padding[1] + b * job.dilation[1];
           const bool inside = r >= 0 && r < job.height && c >= 0 && c < job.width;
           const number x =
-              inside ? static_cast<number>(plane[r * job.strides[2] + c * job.strides[3]]) : padding_value;
+              inside ? static_cast<number>(clipped(plane[r * job.strides[2] + c * job.strides[3]], end, job.clips))
+                     : padding_value;
           z[a * kernel_width + b] = x * scale + number(0.5);
         }
       }

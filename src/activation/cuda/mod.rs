@@ -42,6 +42,7 @@ pub struct ReluJob {
     range: [f64; 2],
     inverse: [f64; 2],
     terms: i32,
+    clips: i32,
 }
 
 /// What the kernel `max_pool` takes: `struct MaxPool` of kernels.cu.
@@ -62,6 +63,7 @@ pub struct MaxPoolJob {
     padding: [i32; 2],
     dilation: [i32; 2],
     channels_last: i32,
+    clips: i32,
     end: f64,
     padding_value: f64,
     scale: f64,
@@ -95,7 +97,8 @@ impl Relu {
             }
             Activation::Polynomial(Polynomial { form: Form::Series(c), .. }) => ("SERIES", array("double", [&c[..]])),
         };
-        format!("using value = {};\n{coefficients}#define {form}\n#define RELU\n{KERNELS}", T::C_NAME)
+        let size = size_check::<ReluJob>("Relu");
+        format!("using value = {};\n{coefficients}#define {form}\n#define RELU\n{KERNELS}{size}", T::C_NAME)
     }
 
     /// The grid and the arguments of the kernel `relu` for `images` of `length` values of `T` each, one after the other.
@@ -113,6 +116,7 @@ impl Relu {
             range: of_term(|&(_, range)| range),
             inverse: of_term(|&(_, range)| 1.0 / range),
             terms: terms.len() as i32,
+            clips: self.clip().is_some().into(),
         };
         (grid(images, (length + EACH - 1) / EACH), job)
     }
@@ -123,7 +127,8 @@ impl MaxPool {
     pub fn cuda_source<T: Element>(&self) -> String {
         let [height, width] = self.window().kernel;
         let constants = format!("constexpr int kernel_height = {height}, kernel_width = {width};\n");
-        format!("using value = {};\n{}#define MAX_POOL\n{constants}{KERNELS}", T::C_NAME, of_sign(self.sign()))
+        let (coefficients, size) = (of_sign(self.sign()), size_check::<MaxPoolJob>("MaxPool"));
+        format!("using value = {};\n{coefficients}#define MAX_POOL\n{constants}{KERNELS}{size}", T::C_NAME)
     }
 
     /// The grid and the arguments of the kernel `max_pool` for `planes` of `T`. `None` where a number is too large for it:
@@ -152,12 +157,18 @@ impl MaxPool {
             padding: pair(window.padding)?,
             dilation: pair(window.dilation)?,
             channels_last: planes.channels_last.into(),
+            clips: self.clip().is_some().into(),
             end: T::at_most(self.range()).to_f64(),
             padding_value: self.padding_value(),
             scale: self.scale(),
         };
         Some((grid(images, outputs as i64), job))
     }
+}
+
+/// A line that fails to compile where the compiler for the device lays out the kernel's parameter otherwise.
+fn size_check<J>(name: &str) -> String {
+    format!("static_assert(sizeof({name}) == {}, \"the parameter is laid out otherwise\");\n", size_of::<J>())
 }
 
 fn of_sign(sign: &Sign) -> String {

@@ -201,6 +201,29 @@ fn values_outside_are_counted_by_image() {
     }
 }
 
+#[test]
+fn values_outside_are_clipped_where_that_is_asked_for() {
+    let range = 7.3;
+    let relu = Relu::new(designed("paper:7"), range).clipping(true);
+    let mut x: Vec<f32> = values(5000, range);
+    for (at, value) in [(3, f32::NAN), (17, 8.5), (4999, -9.0), (1000, f32::INFINITY)] {
+        x[at] = value;
+    }
+    let (mut y, mut counters) = (x.clone(), vec![0u64; 3]);
+    let at = Addresses { x: x.as_ptr() as u64, y: y.as_mut_ptr() as u64, counters: counters.as_mut_ptr() as u64 };
+    let host = Host::new(&relu.cuda_source::<f32>(), "relu", "Relu");
+    host.launch([2, 1], &relu.cuda_job::<f32>(at, 1, 5000).1);
+    assert_eq!(counters, counted(&x, 5000, range), "they are counted all the same");
+    let expected = of_cpu(&relu, &x);
+    assert!(y[3].is_nan() && expected[3].is_nan());
+    let numbers = |values: &[f32]| values.iter().copied().filter(|value| !value.is_nan()).collect::<Vec<_>>();
+    assert!(difference(&numbers(&y), &numbers(&expected)) <= range * 1.4e-14 + rounding::<f32>(range));
+
+    let Activation::Composition(sign) = designed("paper:7") else { panic!() };
+    let pool = MaxPool::new(sign, range, square(2, 2, 0, 1, false), false).unwrap().clipping(true);
+    check_pool::<f32>(&pool, [2, 3, 6, 6], 8.0 * 1.4e-14, "clipping");
+}
+
 /// The kernel on `planes`, contiguous and with the channels side by side, counters included.
 fn check_pool<T: Element>(pool: &MaxPool, shape: [usize; 4], deviation: f64, name: &str) {
     let window = pool.window();
@@ -208,10 +231,14 @@ fn check_pool<T: Element>(pool: &MaxPool, shape: [usize; 4], deviation: f64, nam
     let output = [window.output(0, height), window.output(1, width)];
     let (plane, area) = (height * width, output[0] * output[1]);
     let mut x: Vec<T> = values(images * channels * plane, pool.range());
-    let mut expected = vec![T::default(); images * channels * area];
-    // SAFETY: as many planes as there are.
-    let planes = 0..images * channels;
-    unsafe { pool.run(x.as_ptr(), expected.as_mut_ptr(), Plane::of_channel([height, width]), planes, &mut |_, _| {}) };
+    let of_cpu = |x: &[T]| {
+        let mut y = vec![T::default(); images * channels * area];
+        let planes = 0..images * channels;
+        // SAFETY: as many planes as there are.
+        unsafe { pool.run(x.as_ptr(), y.as_mut_ptr(), Plane::of_channel([height, width]), planes, &mut |_, _| {}) };
+        y
+    };
+    let mut expected = of_cpu(&x);
     let host = Host::new(&pool.cuda_source::<T>(), "max_pool", "MaxPool");
     // The value of channel c of image n at place i, where planes have `area` places, in either order.
     let place = |channels_last: bool, area: usize, [n, c, i]: [usize; 3]| match channels_last {
@@ -225,7 +252,10 @@ fn check_pool<T: Element>(pool: &MaxPool, shape: [usize; 4], deviation: f64, nam
             for (at, value) in [(0, f64::NAN), (plane - 1, 1e3), (x.len() - 1, -2e3), (x.len() / 2, f64::INFINITY)] {
                 x[at] = T::from_f64(value);
             }
+            expected = of_cpu(&x);
         }
+        // What is clipped has a result; of what is not, the polynomial makes anything.
+        let has_result = !outside || pool.clip().is_some();
         for channels_last in [false, true] {
             let mut from = x.clone();
             for (value, at) in x.iter().zip(every(plane)) {
@@ -244,7 +274,7 @@ fn check_pool<T: Element>(pool: &MaxPool, shape: [usize; 4], deviation: f64, nam
             let (grid, job) = pool.cuda_job::<T>(at, Planes { shape, strides, channels_last }).unwrap();
             host.launch(if outside { [2, 1] } else { grid }, &job);
             assert_eq!(counters, counted(&x, channels * plane, pool.range()), "{name} {window:?} {channels_last}");
-            if !outside {
+            if has_result {
                 let y: Vec<T> = every(area).map(|at| y[place(channels_last, area, at)]).collect();
                 let (off, bound) = (difference(&y, &expected), pool.range() * deviation + rounding::<T>(pool.range()));
                 assert!(off <= bound, "{name} {window:?} {channels_last}: {off:e} > {bound:e}");

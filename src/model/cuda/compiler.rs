@@ -8,6 +8,9 @@ use super::CudaError;
 
 type Program = *mut c_void;
 
+/// What the library is called, for each version of CUDA that PyTorch 2.13 is built for.
+const NAMES: [&str; 2] = ["libnvrtc.so.13", "libnvrtc.so.12"];
+
 /// The functions of nvrtc.h that are needed; every one returns 0 for success.
 pub struct Compiler {
     create: unsafe extern "C" fn(
@@ -46,12 +49,21 @@ impl Output {
 }
 
 impl Compiler {
-    /// The compiler among the libraries that this process has loaded.
+    /// The compiler among the libraries that this process has loaded, or, where libtorch keeps it to itself or loads it late,
+    /// where the dynamic loader finds it.
     ///
     /// # Errors
     /// [`CudaError::Library`] for a libtorch without CUDA.
     pub fn loaded() -> Result<Compiler, CudaError> {
-        let library = Library::this();
+        Compiler::of(Library::this()).or_else(|error| {
+            // SAFETY: NVIDIA's libraries may be loaded at any time.
+            let found = NAMES.iter().find_map(|name| unsafe { Library::new(*name) }.ok());
+            found.map_or(Err(error), Compiler::of)
+        })
+    }
+
+    fn of(library: Library) -> Result<Compiler, CudaError> {
+        let library = std::mem::ManuallyDrop::new(library);
         let output = |size: &CStr, bytes: &CStr| -> Result<Output, libloading::Error> {
             // SAFETY: the types are those of nvrtc.h. The library is never unloaded.
             unsafe {

@@ -45,16 +45,28 @@ struct Cuda {
 static CUDA: LazyLock<Result<Cuda, CudaError>> =
     LazyLock::new(|| Ok(Cuda { compiler: Compiler::loaded()?, driver: Driver::loaded()? }));
 
-/// The kernel of one site, which is given values of one kind on one device.
+/// What each of the first `count` devices understands, `sm_90`; none where the driver does not tell.
+///
+/// # Errors
+/// Why kernels cannot be compiled or launched at all.
+pub(super) fn architectures(count: usize) -> Result<Vec<Option<String>>, &'static CudaError> {
+    let cuda = CUDA.as_ref()?;
+    Ok((0..count).map(|device| cuda.driver.architecture(device).ok()).collect())
+}
+
+/// The kernels of one site, for each kind of values; a table of sites is for one device.
 #[derive(Debug, Default)]
-pub(super) struct Kernel(OnceLock<(usize, Kind, Option<Function>)>);
+pub(super) struct Kernel {
+    singles: OnceLock<(usize, Option<Function>)>,
+    doubles: OnceLock<(usize, Option<Function>)>,
+}
 
 impl Kernel {
     /// The kernel for values of `kind` on `device`; none where it cannot be used.
     fn get(&self, device: usize, kind: Kind, name: &CStr, source: impl FnOnce() -> String) -> Option<Function> {
-        let make = || (device, kind, function(device, name, source()));
-        let &(for_device, for_kind, function) = self.0.get_or_init(make);
-        function.filter(|_| (for_device, for_kind) == (device, kind))
+        let of_kind = if kind == Kind::Double { &self.doubles } else { &self.singles };
+        let &(for_device, function) = of_kind.get_or_init(|| (device, function(device, name, source())));
+        function.filter(|_| for_device == device)
     }
 
     /// Compile what `relu` needs for f32 on `device`, before anybody waits for it.
