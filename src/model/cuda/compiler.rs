@@ -25,8 +25,9 @@ pub struct Compiler {
     destroy: unsafe extern "C" fn(*mut Program) -> c_int,
     log: Output,
     machine_code: Output,
-    #[cfg(test)]
     assembly: Output,
+    count_supported: unsafe extern "C" fn(*mut c_int) -> c_int,
+    supported: unsafe extern "C" fn(*mut c_int) -> c_int,
 }
 
 /// Size and bytes of one result of a program.
@@ -81,19 +82,40 @@ impl Compiler {
                 destroy: *library.get(b"nvrtcDestroyProgram\0")?,
                 log: output(c"nvrtcGetProgramLogSize", c"nvrtcGetProgramLog")?,
                 machine_code: output(c"nvrtcGetCUBINSize", c"nvrtcGetCUBIN")?,
-                #[cfg(test)]
                 assembly: output(c"nvrtcGetPTXSize", c"nvrtcGetPTX")?,
+                count_supported: *library.get(b"nvrtcGetNumSupportedArchs\0")?,
+                supported: *library.get(b"nvrtcGetSupportedArchs\0")?,
             })
         };
         load().map_err(|source| CudaError::Library { name: "NVRTC", source })
     }
 
-    /// Machine code for `source` on an architecture such as `sm_90`.
+    /// Code for `source` on an architecture such as `sm_90`: machine code, or, for one that is newer than this compiler,
+    /// assembly for the newest that it knows, which the driver translates.
     ///
     /// # Errors
     /// [`CudaError::Compile`] with what the compiler says.
     pub fn compile(&self, source: &str, architecture: &str) -> Result<Vec<u8>, CudaError> {
-        self.translate(source, architecture, &[], &self.machine_code).map(|(code, _)| code)
+        let wanted = architecture.strip_prefix("sm_").and_then(|number| number.parse::<c_int>().ok());
+        let translated = match self.newest() {
+            Some(newest) if wanted > Some(newest) => {
+                self.translate(source, &format!("compute_{newest}"), &[], &self.assembly)
+            }
+            _ => self.translate(source, architecture, &[], &self.machine_code),
+        };
+        translated.map(|(code, _)| code)
+    }
+
+    /// The newest architecture that it knows, 90 for `sm_90`.
+    fn newest(&self) -> Option<c_int> {
+        let mut count = 0;
+        // SAFETY: the first call writes one number, the second as many as the first said.
+        unsafe {
+            ((self.count_supported)(&mut count) == 0).then_some(())?;
+            let mut known = vec![0; count.max(0) as usize];
+            ((self.supported)(known.as_mut_ptr()) == 0).then_some(())?;
+            known.into_iter().max()
+        }
     }
 
     /// What `output` is of the program, and what the compiler said.
@@ -206,6 +228,18 @@ mod tests {
         // Clenshaw's recurrence on 64 even coefficients, and c_0 + x·(c_1 + x·c_2).
         check(&compiler, &Relu::new(designed("leastsq:127"), 1.0).cuda_source::<f32>(), [4 * 66, 0], "leastsq");
         check(&compiler, &Relu::new(designed("aq"), 1.0).cuda_source::<f64>(), [4 * 3, 0], "aq");
+    }
+
+    #[test]
+    fn devices_newer_than_the_compiler_are_given_assembly() {
+        let Some(compiler) = compiler() else { return };
+        let source = Relu::new(designed("paper:7"), 1.0).cuda_source::<f32>();
+        let newest = compiler.newest().unwrap();
+        assert!(newest >= 90, "{newest}");
+        assert!(compiler.compile(&source, &format!("sm_{newest}")).unwrap().starts_with(b"\x7fELF"));
+        let code = compiler.compile(&source, &format!("sm_{}", newest + 1)).unwrap();
+        let text = CStr::from_bytes_with_nul(&code).unwrap().to_str().unwrap();
+        assert!(text.contains(&format!(".target sm_{newest}")) && text.contains(".entry relu"), "{text}");
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! Sites on CUDA: the kernels of [`crate::activation`], compiled when a device first needs them, and what they counted.
 //!
 //! NVRTC and the driver are looked up at run time, so that one program serves every libtorch and machine. Where one of them
-//! is missing or fails, plain tensor operations compute the same, and a warning says so once.
+//! is missing or fails, plain tensor operations compute the same, and a warning says so once for each reason.
 
 mod compiler;
 mod counters;
 mod driver;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::CStr;
-use std::sync::{LazyLock, Mutex, Once, OnceLock, PoisonError};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -99,11 +99,12 @@ type Known = HashMap<(usize, String), Option<Function>>;
 /// fails.
 fn function(device: usize, name: &CStr, source: String) -> Option<Function> {
     static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
-    static WARNING: Once = Once::new();
+    static WARNED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    // Once for each reason.
     let warn = |error: &CudaError| {
-        WARNING.call_once(|| {
+        if WARNED.lock().unwrap_or_else(PoisonError::into_inner).insert(error.to_string()) {
             eprintln!("warning: the kernels for CUDA cannot be used, and tensor operations take their place: {error}");
-        });
+        }
     };
     let cuda = CUDA.as_ref().inspect_err(|error| warn(error)).ok()?;
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
