@@ -1,6 +1,7 @@
 #include "polyact/src/model/archive.h"
 
 #include <caffe2/serialize/inline_container.h>
+#include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/passes/constant_propagation.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
 #include <torch/csrc/jit/passes/frozen_concat_linear.h>
@@ -13,6 +14,7 @@
 #include "polyact/src/model/forks.h"
 #include "polyact/src/model/naming.h"
 #include "polyact/src/model/steady.h"
+#include "polyact/src/model/writes.h"
 
 namespace polyact {
 
@@ -107,9 +109,38 @@ void fill_defaults(const torch::jit::Method& forward, torch::jit::Graph& graph) 
   }
 }
 
+// What stands behind convolutions of one output channel, so that nothing is folded into them. One channel lies alike whatever
+// the order of axes, and whoever comes next takes the order from strides, which a batch norm, say, sets anew.
+class Guards {
+ public:
+  explicit Guards(torch::jit::Graph& graph) {
+    walk(*graph.block(), [&](torch::jit::Node& node) {
+      const auto kind = node.kind();
+      const bool convolves = kind == c10::aten::conv1d || kind == c10::aten::conv2d || kind == c10::aten::conv3d || kind == c10::aten::_convolution;
+      const auto weight = convolves ? torch::jit::toIValue(node.inputs()[1]) : std::nullopt;
+      if (!weight || !weight->isTensor() || weight->toTensor().dim() == 0 || weight->toTensor().size(0) != 1) return;
+      auto* guard = graph.create(c10::aten::alias, {node.output()});
+      guard->insertAfter(&node);
+      node.output()->replaceAllUsesAfterNodeWith(guard, guard->output());
+      guards_.push_back(guard);
+    });
+  }
+
+  void remove() {
+    for (auto* guard : guards_) {
+      guard->output()->replaceAllUsesWith(guard->input());
+      guard->destroy();
+    }
+  }
+
+ private:
+  std::vector<torch::jit::Node*> guards_;
+};
+
 // What torch::jit::OptimizeFrozenGraph does but for the folding of batch norms into linear layers, which is wrong where these
 // have more than two axes or another use (PyTorch 2.13).
 void optimize(std::shared_ptr<torch::jit::Graph>& graph) {
+  Guards guards(*graph);
   torch::jit::removeDropout(graph);
   torch::jit::FrozenConcatLinear(graph);
   for (bool changed = true; changed;) {
@@ -117,6 +148,7 @@ void optimize(std::shared_ptr<torch::jit::Graph>& graph) {
     changed |= torch::jit::FoldFrozenConvAddOrSub(graph);
     changed |= torch::jit::FoldFrozenConvMulOrDiv(graph);
   }
+  guards.remove();
 }
 
 }  // namespace
