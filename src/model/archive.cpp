@@ -189,6 +189,7 @@ torch::jit::Module load_frozen(const std::string& path, c10::Device device, torc
   }
   auto graph = module.get_method("forward").graph();
   fill_defaults(module.get_method("forward"), *graph);
+  show_views(*graph);
   try {
     if (has_defaults) torch::jit::ConstantPropagation(graph);
     refuse_unsteady(graph, device);

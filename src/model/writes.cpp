@@ -1,5 +1,8 @@
 #include "polyact/src/model/writes.h"
 
+#include <ATen/ops/einsum.h>
+#include <torch/csrc/jit/runtime/custom_operator.h>
+
 #include <algorithm>
 
 namespace polyact {
@@ -20,7 +23,32 @@ bool may_write(const Node& node) {
   return !schema || schema->is_mutable() || !told;
 }
 
+torch::jit::RegisterOperators views({torch::jit::Operator(
+    "polyact::einsum(str equation, Tensor(a) x) -> Tensor(a)",
+    [](torch::jit::Stack& stack) {
+      const auto x = torch::jit::pop(stack).toTensor();
+      const auto equation = torch::jit::pop(stack).toStringRef();
+      torch::jit::push(stack, at::einsum(equation, {x}));
+    },
+    c10::AliasAnalysisKind::FROM_SCHEMA)});
+
 }  // namespace
+
+void show_views(Graph& graph) {
+  const auto einsum = c10::Symbol::fromQualString("aten::einsum"), shown = c10::Symbol::fromQualString("polyact::einsum");
+  walk(*graph.block(), [&](Node& node) {
+    if (node.kind() != einsum) return;
+    auto* list = node.inputs()[1]->node();
+    if (list->kind() != c10::prim::ListConstruct || list->inputs().size() != 1) return;
+    torch::jit::WithInsertPoint at(&node);
+    auto* view = graph.insertNode(graph.create(shown, {node.inputs()[0], list->inputs()[0]}));
+    view->copyMetadata(&node);
+    view->output()->setType(node.output()->type());
+    node.output()->replaceAllUsesWith(view->output());
+    node.destroy();
+    if (!list->hasUses()) list->destroy();
+  });
+}
 
 Writes::Writes(const std::shared_ptr<Graph>& graph) : aliases_(graph) {
   walk(*graph->block(), [&](Node& node) {

@@ -19,6 +19,9 @@ void walk(torch::jit::Block& block, const Visit& visit) {
   }
 }
 
+// Puts an operator of ours, whose schema tells of it, in the place of every einsum that may give a view: those of one operand.
+void show_views(torch::jit::Graph& graph);
+
 // The writes in a graph, as they were when this was made.
 class Writes {
  public:
