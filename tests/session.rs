@@ -12,8 +12,8 @@ use common::weights;
 use polyact::activation::{Arithmetic, Spec};
 use polyact::dataset::{Dataset, OpenOptions, Preparation, Transform};
 use polyact::evaluation::{
-    Configuration, Designs, Evaluation, EvaluationError, Observer, Plan, Prediction, Ranges, Rule, Scope, Selector,
-    Session, Substitution, Tally,
+    Configuration, Designs, Evaluation, EvaluationError, Plan, Ranges, Rule, Scope, Selector, Session, Substitution,
+    Tally,
 };
 use polyact::model::Model;
 use tch::Device;
@@ -58,21 +58,9 @@ fn substitution(model: &Model, alpha: u32, first: f64) -> Substitution {
     configuration.resolve(model.sites(), &mut Designs::default()).unwrap()
 }
 
-struct Nobody;
-
-impl Observer for Nobody {
-    fn image(&mut self, _configuration: usize, _prediction: &Prediction) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn batch(&mut self, _batch: &Evaluation, _all: &Evaluation) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 fn evaluated(session: &Session<'_>, substitutions: &[Substitution]) -> Result<Evaluation, EvaluationError> {
     let mut evaluation = Evaluation::default();
-    session.evaluate(substitutions, &mut evaluation, &mut Nobody).map(|()| evaluation)
+    session.evaluate(substitutions, &mut evaluation, &mut ()).map(|()| evaluation)
 }
 
 /// What does not depend on time.

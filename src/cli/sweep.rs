@@ -352,7 +352,7 @@ impl<'a> Sweep<'a> {
             };
             let substitutions = self.substitutions(&models[0], part.clone())?;
             let mut timed = Evaluation::default();
-            Session::new(&models, scope).evaluate(&substitutions, &mut timed, &mut Silent)?;
+            Session::new(&models, scope).evaluate(&substitutions, &mut timed, &mut ())?;
             let forecast = |timing: &Timing| timing.forecast(self.sample.images.len(), models.len());
             total += forecast(&timed.exact);
             for (at, tally) in part.zip(&timed.tallies) {
@@ -423,19 +423,6 @@ impl Observer for Watch<'_> {
         self.bar.set_position(all.position() as u64);
         self.bar.set_message(self.message.clone());
         (self.add)(batch)
-    }
-}
-
-/// Tells nobody.
-struct Silent;
-
-impl Observer for Silent {
-    fn image(&mut self, _configuration: usize, _prediction: &Prediction) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn batch(&mut self, _batch: &Evaluation, _all: &Evaluation) -> std::io::Result<()> {
-        Ok(())
     }
 }
 

@@ -111,6 +111,17 @@ pub trait Observer {
     fn batch(&mut self, batch: &Evaluation, all: &Evaluation) -> std::io::Result<()>;
 }
 
+/// Nobody is told.
+impl Observer for () {
+    fn image(&mut self, _configuration: usize, _prediction: &Prediction) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn batch(&mut self, _batch: &Evaluation, _all: &Evaluation) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// An f64 as the integer of its bits: JSON has no infinities.
 mod bits {
     use serde::{Deserialize, Deserializer, Serializer};

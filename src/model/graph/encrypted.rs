@@ -28,7 +28,6 @@ const POLYNOMIAL: &[&str] = &[
     "aten::upsample_bilinear2d", "aten::upsample_linear1d", "aten::to", "aten::type_as", "aten::float", "aten::double",
     "aten::alias", "aten::lift_fresh", "aten::copy", "aten::fill", "aten::zero", "aten::__getitem__", "aten::append",
     "aten::extend", "aten::insert", "aten::pop", "aten::list", "aten::wait", "polyact::completed", "polyact::einsum",
-    "polyact::site",
 ];
 
 /// Of shapes and types alone, whatever the values are.
