@@ -1,9 +1,10 @@
 #include "polyact/src/model/writes.h"
 
-#include <ATen/ops/einsum.h>
 #include <torch/csrc/jit/runtime/custom_operator.h>
 
 #include <algorithm>
+#include <string>
+#include <unordered_set>
 
 namespace polyact {
 
@@ -24,29 +25,30 @@ bool may_write(const Node& node) {
 }
 
 torch::jit::RegisterOperators views({torch::jit::Operator(
-    "polyact::einsum(str equation, Tensor(a) x) -> Tensor(a)",
-    [](torch::jit::Stack& stack) {
-      const auto x = torch::jit::pop(stack).toTensor();
-      const auto equation = torch::jit::pop(stack).toStringRef();
-      torch::jit::push(stack, at::einsum(equation, {x}));
-    },
-    c10::AliasAnalysisKind::FROM_SCHEMA)});
+    "polyact::view(Tensor given, Tensor(a) x) -> Tensor(a)",
+    [](torch::jit::Stack& stack) { torch::jit::drop(stack, 1); }, c10::AliasAnalysisKind::FROM_SCHEMA)});
+
+// The tensor of which `node` may give a view, or itself, with nothing in its schema that tells of it; none of all else.
+Value* hidden_source(Node& node) {
+  static const std::unordered_set<std::string> hiding = {"aten::type_as", "aten::atleast_1d", "aten::atleast_2d", "aten::atleast_3d"};
+  const std::string name = node.kind().toQualString();
+  if (hiding.count(name)) return node.inputs()[0];
+  if (name != "aten::einsum") return nullptr;
+  auto* list = node.inputs()[1]->node();
+  return list->kind() == c10::prim::ListConstruct && list->inputs().size() == 1 ? list->inputs()[0] : nullptr;
+}
 
 }  // namespace
 
 void show_views(Graph& graph) {
-  const auto einsum = c10::Symbol::fromQualString("aten::einsum"), shown = c10::Symbol::fromQualString("polyact::einsum");
   walk(*graph.block(), [&](Node& node) {
-    if (node.kind() != einsum) return;
-    auto* list = node.inputs()[1]->node();
-    if (list->kind() != c10::prim::ListConstruct || list->inputs().size() != 1) return;
-    torch::jit::WithInsertPoint at(&node);
-    auto* view = graph.insertNode(graph.create(shown, {node.inputs()[0], list->inputs()[0]}));
+    auto* source = hidden_source(node);
+    if (!source || node.outputs().size() != 1 || source->type()->kind() != c10::TypeKind::TensorType) return;
+    auto* view = graph.create(c10::Symbol::fromQualString("polyact::view"), {node.output(), source});
     view->copyMetadata(&node);
     view->output()->setType(node.output()->type());
-    node.output()->replaceAllUsesWith(view->output());
-    node.destroy();
-    if (!list->hasUses()) list->destroy();
+    view->insertAfter(&node);
+    node.output()->replaceAllUsesAfterNodeWith(view, view->output());
   });
 }
 

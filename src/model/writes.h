@@ -19,7 +19,8 @@ void walk(torch::jit::Block& block, const Visit& visit) {
   }
 }
 
-// Puts an operator of ours, whose schema tells of it, in the place of every einsum that may give a view: those of one operand.
+// Lets the alias analysis see the views, or the very operands, that some operators give although their schema says otherwise: an
+// operator of ours hands on what they give, and its schema tells of what it may be.
 void show_views(torch::jit::Graph& graph);
 
 // The writes in a graph, as they were when this was made.

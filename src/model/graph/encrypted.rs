@@ -27,7 +27,7 @@ const POLYNOMIAL: &[&str] = &[
     "aten::pixel_shuffle", "aten::pixel_unshuffle", "aten::upsample_nearest1d", "aten::upsample_nearest2d",
     "aten::upsample_bilinear2d", "aten::upsample_linear1d", "aten::to", "aten::type_as", "aten::float", "aten::double",
     "aten::alias", "aten::lift_fresh", "aten::copy", "aten::fill", "aten::zero", "aten::__getitem__", "aten::append",
-    "aten::extend", "aten::insert", "aten::pop", "aten::list", "aten::wait", "polyact::completed", "polyact::einsum",
+    "aten::extend", "aten::insert", "aten::pop", "aten::list", "aten::wait", "polyact::completed", "polyact::view",
 ];
 
 /// Of shapes and types alone, whatever the values are.

@@ -4,9 +4,9 @@ use super::{Block, Graph, Node};
 
 /// Operators that treat each value, or the values along axes that hold no image, alike, wherever the images lie.
 const POINTWISE: &[&str] = &[
-    "aten::relu", "aten::relu6", "aten::threshold", "aten::clamp", "aten::clamp_min", "aten::clamp_max",
-    "aten::hardtanh", "aten::sigmoid", "aten::tanh", "aten::silu", "aten::gelu", "aten::mish", "aten::elu",
-    "aten::selu", "aten::celu", "aten::leaky_relu", "aten::prelu", "aten::softplus", "aten::hardswish",
+    "polyact::view", "aten::relu", "aten::relu6", "aten::threshold", "aten::clamp", "aten::clamp_min",
+    "aten::clamp_max", "aten::hardtanh", "aten::sigmoid", "aten::tanh", "aten::silu", "aten::gelu", "aten::mish",
+    "aten::elu", "aten::selu", "aten::celu", "aten::leaky_relu", "aten::prelu", "aten::softplus", "aten::hardswish",
     "aten::hardsigmoid", "aten::exp", "aten::log", "aten::sqrt", "aten::rsqrt", "aten::abs", "aten::neg",
     "aten::square", "aten::pow", "aten::reciprocal", "aten::sign", "aten::floor", "aten::round", "aten::erf",
     "aten::add", "aten::sub", "aten::rsub", "aten::mul", "aten::div", "aten::maximum", "aten::minimum",
