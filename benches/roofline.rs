@@ -1,15 +1,15 @@
 //! The kernels against the limits of one core: `cargo bench --bench roofline`.
 //!
-//! Measures in one run, for each instruction set that the processor has, the peak of fused multiply-adds in f64, the time
-//! of reading and writing f32 in memory, and the kernel in place in the second-level cache and in memory. Prints Markdown
-//! tables: the share of the peak counts the multiply-adds of Horner's scheme, one a coefficient after the first of a stage,
-//! and the square of each stage. Then the max-pool kernel against the same tournament in tensor operations, both on one
-//! thread.
+//! Measures in one run, for each instruction set that the processor has, the peak of multiply-adds in f64, the time of reading
+//! and writing f32 in memory, and every form of activation in place in the second-level cache and in memory. Prints Markdown
+//! tables: the share of the peak counts multiplications and multiply-adds, since processors differ in whether additions take
+//! the place of one.
+//! Then the max-pool kernel against the same tournament in tensor operations, both on one thread.
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use polyact::activation::{Activation, Isa, Relu};
+use polyact::activation::{Activation, Arithmetic, Channels, Elementwise, Isa, Operations, Series};
 
 /// f32 values that fit the second-level cache, and that do not fit any.
 const CACHED: usize = 16 * 1024;
@@ -26,7 +26,7 @@ fn main() {
     println!("f32 read and written in memory: {:.3} ns, {:.1} GB/s", touch * 1e9, 8e-9 / touch);
     for isa in Isa::present().rev().filter(|&isa| isa != Isa::Portable) {
         isa.limit();
-        relu(isa, touch);
+        table(isa, touch);
     }
     println!();
     #[cfg(feature = "libtorch")]
@@ -34,56 +34,80 @@ fn main() {
 }
 
 /// The table of one instruction set; `touch` is the seconds of reading and writing one value.
-fn relu(isa: Isa, touch: f64) {
+fn table(isa: Isa, touch: f64) {
     let peak = peak_per_value(isa);
     println!("\n{isa}, f64 multiply-add: {:.4} ns, {:.1} GFLOP/s a core\n", peak * 1e9, 2e-9 / peak);
     println!(
-        "| α | degrees | multiply-adds | ns a value in cache | share of peak | ns a value in memory | memory's share |"
+        "| form | products | sums | ns a value in cache | share of peak | ns a value in memory | memory's share |"
     );
-    println!("|--:|---|--:|--:|--:|--:|--:|");
-    for alpha in [7, 10, 12, 14] {
-        let activation = Activation::design(&format!("paper:{alpha}").parse().expect("an activation"));
-        let activation = activation.expect("within reach").expect("no exact function");
-        let Activation::Composition(sign) = &activation else { unreachable!("paper sets are compositions") };
-        let degrees: Vec<String> = sign.stages().iter().map(|stage| (2 * stage.len() - 1).to_string()).collect();
-        let operations = sign.stages().iter().map(Vec::len).sum::<usize>();
-        let relu = Relu::new(activation.clone(), 20.0);
+    println!("|---|--:|--:|--:|--:|--:|--:|");
+    for (name, site) in forms() {
+        let channels = Channels { count: site.channels().unwrap_or(1), run: 1 };
         let time = |values: usize, repeats: usize| {
             let mut x: Vec<f32> = (0..values).map(|i| 19.0 * (i as f32 * 0.37).sin()).collect();
             best(repeats, || {
                 let x = black_box(x.as_mut_ptr());
-                // SAFETY: x holds the values.
-                seconds(|| unsafe { relu.run(x, x, values, &mut |_, _| {}) }) / values as f64
+                // SAFETY: x holds the values, a whole number of pixels.
+                seconds(|| unsafe { site.run_channels(x, x, 0..values, channels, &mut |_, _| {}) }) / values as f64
             })
         };
         let (cached, in_memory) = (time(CACHED, 2000), time(IN_MEMORY, 5));
+        let Operations { fused, products, sums } = site.operations();
+        let products = fused + products;
+        let peak = if site.arithmetic() == Arithmetic::F32 { peak / 2.0 } else { peak };
         println!(
-            "| {alpha} | {} | {operations} | {:.2} | {:.0} % | {:.2} | {:.0} % |",
-            degrees.join(","),
+            "| {name} | {products} | {sums} | {:.2} | {:.0} % | {:.2} | {:.0} % |",
             cached * 1e9,
-            100.0 * operations as f64 * peak / cached,
+            100.0 * products as f64 * peak / cached,
             in_memory * 1e9,
             100.0 * touch / in_memory
         );
     }
 }
 
+/// Every form, on [-20, 20].
+fn forms() -> Vec<(String, Elementwise)> {
+    let specs = ["paper:7", "paper:10", "paper:12", "paper:14", "square", "leastsq:15", "leastsq:31", "leastsq:63"];
+    let relu = |spec: &str, arithmetic| {
+        let activation = Activation::design_in(&spec.parse().expect("an activation"), arithmetic);
+        Elementwise::relu(&activation.expect("within reach").expect("no exact function"), 20.0)
+    };
+    let mut forms: Vec<_> = specs.map(|spec| (spec.to_owned(), relu(spec, Arithmetic::F64))).into();
+    let single = ["paper:7", "paper:14", "leastsq:31"];
+    forms.extend(single.map(|spec| (format!("{spec} in f32"), relu(spec, Arithmetic::F32))));
+    for (arithmetic, suffix) in [(Arithmetic::F64, ""), (Arithmetic::F32, " in f32")] {
+        for degree in [15, 31, 63] {
+            let series = |channel: usize| Series {
+                low: -20.0,
+                high: 20.0 + channel as f64 / 100.0,
+                coefficients: (0..=degree).map(|k| 1.0 / (1 + k * k) as f64).collect(),
+            };
+            let alike = Elementwise::series(&[series(0)], arithmetic);
+            forms.push((format!("series of degree {degree}{suffix}"), alike));
+            for channels in [16, 64, 512] {
+                let apart = Elementwise::series(&(0..channels).map(series).collect::<Vec<_>>(), arithmetic);
+                forms.push((format!("the same, {channels} channels{suffix}"), apart));
+            }
+        }
+    }
+    forms
+}
+
 #[cfg(feature = "libtorch")]
 fn max_pool() {
-    use polyact::activation::{Arithmetic, MaxPool, Plane, Sign, Spec, Window};
+    use polyact::activation::{MaxPool, Plane, Spec, Window};
     use tch::{Device, Kind, Tensor};
 
     tch::set_num_threads(1);
     // Or whatever is the widest here.
     Isa::Avx512.limit();
-    let sign =
-        Sign::design(&Spec::Paper { alpha: 14 }, Arithmetic::F64).expect("within reach").expect("no exact function");
+    let activation = Activation::design(&Spec::Paper { alpha: 14 }).expect("within reach").expect("no exact function");
     println!("| max-pool, α = 14 | ns an output, kernel | channels last | tensor operations | ratio |");
     println!("|---|--:|--:|--:|--:|");
     for (kernel, padding, side, channels) in [(3, 1, 112, 64), (2, 0, 112, 64)] {
         let window =
             Window { kernel: [kernel; 2], stride: [2; 2], padding: [padding; 2], dilation: [1; 2], ceil_mode: false };
-        let pool = MaxPool::new(sign.clone(), 20.0, window, true).expect("room for the tournament");
+        let pool = MaxPool::new(&activation, 20.0, window, true).expect("room for the tournament");
         let x = Tensor::randn([1, channels, side, side], (Kind::Float, Device::Cpu));
         let values = Vec::<f32>::try_from(x.flatten(0, -1)).expect("f32");
         let extent = [side as usize; 2];

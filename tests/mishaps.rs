@@ -109,7 +109,7 @@ const NETWORKS: &[Mishap] = &[
     (2, "@eval --relu file:list.txt@3,3", "list.txt: 4 numbers, but the degrees [3, 3] need 8"),
     (2, "@eval --relu file:list.txt@4", "degree 4 is even"),
     (1, "@eval --relu file:list.txt@3", "does not approximate sign"),
-    (2, "eval --model Pools.pt --dataset rgb --relu-range 9 --maxpool square", "one polynomial is no max"),
+    (2, "eval --model Pools.pt --dataset rgb --relu-range 9 --maxpool square", "square and aq are no max"),
     (2, "eval --model good.pt --dataset rgb --relu-range 0", "--relu-range: `0` is no range"),
     (2, "eval --model good.pt --dataset rgb --relu-range nan", "--relu-range: `nan` is no range"),
     (2, "eval --model good.pt --dataset rgb --relu-range 1e-320", "--relu-range: `1e-320` is no range"),

@@ -1,6 +1,8 @@
 //! What ReLU error is left on [−1, 1] once a composition is rounded and computed in f64 or f32.
 
-use super::{Activation, Clenshaw, Relu, Sign};
+use super::form::{Blocked, Form, Formula, Shape, Visitor, Whole};
+use super::plain::Plain;
+use super::{Activation, Arithmetic, Clenshaw, Elementwise, Sign};
 
 /// Points in each half of the grid.
 const POINTS: usize = 1 << 14;
@@ -10,15 +12,41 @@ const POINTS: usize = 1 << 14;
 pub fn relu_error_f64(sign: &Sign) -> f64 {
     let x: Vec<f64> = grid().collect();
     let mut y = vec![0.0; x.len()];
-    let relu = Relu::new(Activation::Composition(sign.clone()), 1.0);
+    let relu = Elementwise::relu(&Activation::Composition(sign.clone()), 1.0);
     // SAFETY: both of the same length. Nothing in the grid is outside.
     unsafe { relu.run(x.as_ptr(), y.as_mut_ptr(), x.len(), &mut |_, _| {}) };
     worst(x.iter().zip(&y).map(|(x, y)| (y - x).abs()))
 }
 
-/// The same in f32: Clenshaw's recurrence on the Chebyshev coefficients.
+/// The same in f32: Clenshaw's recurrence on the Chebyshev coefficients, every operation rounded.
 pub fn relu_error_f32(clenshaw: &Clenshaw) -> f64 {
-    worst(grid().map(|x| x as f32).map(|x| (f64::from(clenshaw.relu(x)) - f64::from(x)).abs()))
+    let x: Vec<f32> = grid().map(|x| x as f32).collect();
+    let y = clenshaw.relu(&x);
+    worst(x.iter().zip(y).map(|(&x, y)| (f64::from(y) - f64::from(x)).abs()))
+}
+
+impl Clenshaw {
+    /// (x + x·p(x))/2 of each x, |x| ≤ 1.
+    fn relu(&self, x: &[f32]) -> Vec<f32> {
+        let form = Form { shape: Shape::Composition(self.stages().iter().map(Vec::len).collect()), six: false };
+        let parameters: Vec<f32> = std::iter::once(1.0).chain(self.stages().iter().flatten().copied()).collect();
+        form.visit(Arithmetic::F32, Values { x, parameters: &parameters })
+    }
+}
+
+/// The numbers of a formula, and where it is to be computed.
+struct Values<'a> {
+    x: &'a [f32],
+    parameters: &'a [f32],
+}
+
+impl Visitor for Values<'_> {
+    type Result = Vec<f32>;
+
+    fn visit<F: Blocked>(self, formula: Whole<F>) -> Vec<f32> {
+        let machine = Plain(self.parameters);
+        self.x.iter().map(|x| formula.value(&machine, 0, x).0).collect()
+    }
 }
 
 /// Whether the ReLU error `measured` is that of the composition, `designed`, and not of the arithmetic: at most twice as
@@ -59,7 +87,7 @@ mod tests {
         let mut y = vec![0.0; x.len()];
         // SAFETY: both of the same length.
         unsafe {
-            Relu::new(Activation::Composition(Sign::of(composite)), 1.0).run(
+            Elementwise::relu(&Activation::Composition(Sign::of(composite)), 1.0).run(
                 x.as_ptr(),
                 y.as_mut_ptr(),
                 x.len(),
@@ -79,7 +107,8 @@ mod tests {
             let x: Vec<f64> = grid().step_by(7).map(|x| f64::from(x as f32)).flat_map(|x| [x, -x]).collect();
             let exact: Vec<f64> = x.iter().map(|&x| exact(&composite, x)).collect();
             let deviation = |y: &[f64]| worst(y.iter().zip(&exact).map(|(y, exact)| (y - exact).abs()));
-            let single: Vec<f64> = x.iter().map(|&x| f64::from(clenshaw.relu(x as f32))).collect();
+            let rounded: Vec<f32> = x.iter().map(|&x| x as f32).collect();
+            let single: Vec<f64> = clenshaw.relu(&rounded).into_iter().map(f64::from).collect();
             let errors =
                 [to_f64(&composite.relu_error), relu_error_f64(&Sign::of(&composite)), relu_error_f32(&clenshaw)];
             let deviations = [deviation(&in_f64(&composite, &x)), deviation(&single)];

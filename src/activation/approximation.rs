@@ -1,4 +1,4 @@
-//! What stands in for ReLU and max: the sign of a composition, or for ReLU a single polynomial as earlier work has it.
+//! What stands in for ReLU and max: the sign of a composition, or a single polynomial as earlier work has it.
 
 use super::{Arithmetic, Sign, Spec, SpecError};
 use crate::minimax::cost::Cost;
@@ -9,24 +9,27 @@ use crate::minimax::{Approximation, DEFAULT_BITS, Domain, Function, Method, to_f
 pub enum Activation {
     /// (x + x·p(x))/2 for a composition p, and likewise max.
     Composition(Sign),
-    /// One polynomial, for ReLU only.
+    /// One polynomial for ReLU.
     Polynomial(Polynomial),
 }
 
-/// One polynomial in the place of ReLU, in f64.
+/// One polynomial in the place of ReLU.
 #[derive(Debug, Clone)]
 pub struct Polynomial {
-    pub(super) form: Form,
+    expansion: Expansion,
+    arithmetic: Arithmetic,
+    /// Worst |r(x) − ReLU(x)| on [−1, 1].
+    error: f64,
     cost: Cost,
 }
 
-/// How a polynomial is evaluated.
+/// The coefficients of a polynomial, and of what.
 #[derive(Debug, Clone)]
-pub(super) enum Form {
+pub(super) enum Expansion {
     /// c_0 + c_1·x + c_2·x², of x itself, whatever the range.
-    Parabola([f64; 3]),
+    Powers([f64; 3]),
     /// x/2 + B·Σ c_k·T_k(2(x/B)² − 1): on [−B, B] ReLU is x/2 and an even function, and so are its fits. Not empty.
-    Series(Vec<f64>),
+    Even(Vec<f64>),
 }
 
 impl Activation {
@@ -41,25 +44,47 @@ impl Activation {
     /// The same, computed in `arithmetic`.
     ///
     /// # Errors
-    /// [`SpecError`] when a polynomial cannot be designed, a file cannot be used, or the arithmetic has no form of it.
+    /// [`SpecError`] when a polynomial cannot be designed, or a file cannot be used.
     pub fn design_in(spec: &Spec, arithmetic: Arithmetic) -> Result<Option<Activation>, SpecError> {
         let polynomial = match *spec {
             Spec::Exact | Spec::Paper { .. } | Spec::Minimax { .. } | Spec::File(_) => {
                 return Ok(Sign::design(spec, arithmetic)?.map(Activation::Composition));
             }
-            _ if arithmetic == Arithmetic::F32 => return Err(SpecError::NoSingle(spec.to_string())),
-            // The product of x with itself.
-            Spec::Square => {
-                Polynomial { form: Form::Parabola([0.0, 0.0, 1.0]), cost: Cost { depth: 1, multiplications: 1 } }
-            }
-            // A level more for the products with 1/8 and 1/2.
-            Spec::Aq => {
-                Polynomial { form: Form::Parabola([0.25, 0.5, 0.125]), cost: Cost { depth: 2, multiplications: 1 } }
-            }
-            Spec::Chebyshev { degree } => Polynomial::fit(Method::Chebyshev, degree)?,
-            Spec::LeastSquares { degree } => Polynomial::fit(Method::LeastSquares, degree)?,
+            // The product of x with itself, which is off by 1 at -1.
+            Spec::Square => Polynomial {
+                expansion: Expansion::Powers([0.0, 0.0, 1.0]),
+                arithmetic,
+                error: 1.0,
+                cost: Cost { depth: 1, multiplications: 1 },
+            },
+            // A level more for the products with 1/8 and 1/2. Off the most at 0.
+            Spec::Aq => Polynomial {
+                expansion: Expansion::Powers([0.25, 0.5, 0.125]),
+                arithmetic,
+                error: 0.25,
+                cost: Cost { depth: 2, multiplications: 1 },
+            },
+            Spec::Chebyshev { degree } => Polynomial::fit(Method::Chebyshev, degree, arithmetic)?,
+            Spec::LeastSquares { degree } => Polynomial::fit(Method::LeastSquares, degree, arithmetic)?,
         };
         Ok(Some(Activation::Polynomial(polynomial)))
+    }
+
+    /// What numbers it is computed in.
+    pub fn arithmetic(&self) -> Arithmetic {
+        match self {
+            Activation::Composition(sign) if sign.single().is_some() => Arithmetic::F32,
+            Activation::Composition(_) => Arithmetic::F64,
+            Activation::Polynomial(polynomial) => polynomial.arithmetic,
+        }
+    }
+
+    /// Bound on |r(x) − ReLU(x)| on [−1, 1], and with it on that of max of two numbers which differ by no more.
+    pub fn bound(&self) -> f64 {
+        match self {
+            Activation::Composition(sign) => sign.bound(),
+            Activation::Polynomial(polynomial) => polynomial.error,
+        }
     }
 
     /// Depth and multiplications of one ReLU or max, products with constants counted as levels; scaling by the range is part
@@ -74,16 +99,19 @@ impl Activation {
 
 impl Polynomial {
     /// Whether it has degree 2 and does not depend on the range.
-    #[cfg(feature = "libtorch")]
-    pub(crate) fn is_parabola(&self) -> bool {
-        matches!(self.form, Form::Parabola(_))
+    pub fn is_parabola(&self) -> bool {
+        matches!(self.expansion, Expansion::Powers(_))
     }
 
-    fn fit(method: Method, degree: u32) -> Result<Polynomial, SpecError> {
+    pub(super) fn expansion(&self) -> &Expansion {
+        &self.expansion
+    }
+
+    fn fit(method: Method, degree: u32, arithmetic: Arithmetic) -> Result<Polynomial, SpecError> {
         let domain = Domain::new(vec![(-1.0, 1.0)])?;
         let fit = Approximation::design(Function::Relu, &domain, degree, method, DEFAULT_BITS)?;
         // T_{2k}(t) is T_k(2t² − 1), and the odd part is t/2.
         let even = fit.series.coefficients().iter().step_by(2).map(to_f64).collect();
-        Ok(Polynomial { form: Form::Series(even), cost: fit.cost() })
+        Ok(Polynomial { expansion: Expansion::Even(even), arithmetic, error: to_f64(&fit.error), cost: fit.cost() })
     }
 }

@@ -2,9 +2,6 @@
 //!
 //! In f32 the monomial coefficients cancel away all digits from α = 11 on. In the Chebyshev basis, with every stage
 //! rescaled to [−1, 1], f32 keeps what f64 keeps up to its own rounding.
-//!
-//! For an odd series with u = 2·T_2(t) = 4t² − 2: T_{k+2} = u·T_k − T_{k−2}, so with b_j = d_j + u·b_{j+1} − b_{j+2} the
-//! sum is t·(b_0 − b_1) (Mason and Handscomb, Chebyshev Polynomials, section 2.4).
 
 use crate::minimax::{Composite, to_f64};
 
@@ -33,23 +30,5 @@ impl Clenshaw {
         let next = stages.iter().skip(1).map(|&(_, scale)| scale).chain([1.0]);
         let divided = |((series, _), by): (&(Vec<f64>, f64), f64)| series.iter().map(|d| (d / by) as f32).collect();
         Clenshaw { stages: stages.iter().zip(next).map(divided).collect() }
-    }
-
-    /// (x + x·p(x))/2, which stands in for ReLU where |x| ≤ 1.
-    pub fn relu(&self, x: f32) -> f32 {
-        let half = 0.5 * x;
-        half + half * self.sign(x)
-    }
-
-    /// p(x) for |x| ≤ 1.
-    fn sign(&self, x: f32) -> f32 {
-        self.stages.iter().fold(x, |t, series| {
-            let u = 4.0 * t * t - 2.0;
-            let (mut b, mut before) = (0.0, 0.0);
-            for d in series.iter().rev() {
-                (b, before) = (u * b + (d - before), b);
-            }
-            t * (b - before)
-        })
     }
 }

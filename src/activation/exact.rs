@@ -14,7 +14,7 @@ const BLOCK: usize = 64;
 /// # Safety
 /// `x` must be readable and `y` writable for `count` values; they are the same or do not overlap.
 pub unsafe fn relu(x: *const f32, y: *mut f32, count: usize) {
-    Isa::detect().run(ReluPass { x, y, count });
+    Isa::detect().run::<_, 1, 1, 1>(ReluPass { x, y, count });
 }
 
 struct ReluPass {
@@ -57,7 +57,7 @@ fn rectified(x: f32) -> f32 {
 /// # Safety
 /// `x` holds planes such as `input`, `y` of the matching output, both contiguous, and both hold the planes of `rows`.
 pub unsafe fn max_pool(x: *const f32, y: *mut f32, input: Plane, window: &Window, rows: Range<usize>) {
-    Isa::detect().run(PoolPass { x, y, input, window, rows });
+    Isa::detect().run::<_, 1, 1, 1>(PoolPass { x, y, input, window, rows });
 }
 
 struct PoolPass<'a> {

@@ -85,39 +85,36 @@ pub(super) trait Pass {
     unsafe fn run<V: Lanes, const K: usize>(self);
 }
 
-/// Values in the largest block, K·WIDTH over all forms.
+/// Values in the largest block, K·WIDTH over all formulas.
 pub(super) const MAX_BLOCK: usize = 80;
 
 impl Isa {
-    /// Run `pass` on registers of f64 with these instructions. They must be present, as they are for what
-    /// [`Isa::detect`] returned.
-    ///
-    /// The number of registers hides the latency of the fused multiply-add, four cycles on two ports, and leaves room
-    /// for as many squares beside the accumulators and one coefficient.
-    pub(super) fn run<P: Pass>(self, pass: P) {
+    /// Run `pass` on registers of f64 with these instructions: `WIDE` at a time of AVX-512, `NARROW` of AVX2, `PLAIN` of the
+    /// portable form. They must be present, as they are for what [`Isa::detect`] returned.
+    pub(super) fn run<P: Pass, const WIDE: usize, const NARROW: usize, const PLAIN: usize>(self, pass: P) {
         match self {
             // SAFETY: the processor has the instructions.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512::<P, Avx512, 10>(pass) },
+            Isa::Avx512 => unsafe { avx512::<P, Avx512, WIDE>(pass) },
             // SAFETY: the processor has the instructions.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { avx2::<P, Avx2, 7>(pass) },
+            Isa::Avx2 => unsafe { avx2::<P, Avx2, NARROW>(pass) },
             // SAFETY: plain arithmetic.
-            _ => unsafe { pass.run::<Portable, 2>() },
+            _ => unsafe { pass.run::<Portable, PLAIN>() },
         }
     }
 
-    /// As [`Isa::run`], on registers of f32. Clenshaw's recurrence holds three registers for each that it evaluates.
-    pub(super) fn run_single<P: Pass>(self, pass: P) {
+    /// As [`Isa::run`], on registers of f32.
+    pub(super) fn run_single<P: Pass, const WIDE: usize, const NARROW: usize, const PLAIN: usize>(self, pass: P) {
         match self {
             // SAFETY: the processor has the instructions.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512::<P, single::Avx512, 5>(pass) },
+            Isa::Avx512 => unsafe { avx512::<P, single::Avx512, WIDE>(pass) },
             // SAFETY: the processor has the instructions.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { avx2::<P, single::Avx2, 4>(pass) },
+            Isa::Avx2 => unsafe { avx2::<P, single::Avx2, NARROW>(pass) },
             // SAFETY: plain arithmetic.
-            _ => unsafe { pass.run::<single::Portable, 1>() },
+            _ => unsafe { pass.run::<single::Portable, PLAIN>() },
         }
     }
 }

@@ -14,10 +14,13 @@ pub trait Element: Vectorised + Copy + Default + PartialOrd + Send + Sync + 'sta
     }
     /// The largest number of this type that is not above `bound`, which is finite.
     fn at_most(bound: f64) -> Self;
-    /// Moved into [−range, range], which is finite; what is not a number stays.
-    fn clipped(self, range: f64) -> Self {
-        let end = Self::at_most(range).to_f64();
-        Self::from_f64(self.to_f64().clamp(-end, end))
+    /// The least number of this type that is not below `bound`, which is finite.
+    fn at_least(bound: f64) -> Self {
+        Self::from_f64(-Self::at_most(-bound).to_f64())
+    }
+    /// Moved into [`low`, `high`], which are finite; what is not a number stays.
+    fn clipped(self, [low, high]: [f64; 2]) -> Self {
+        Self::from_f64(self.to_f64().clamp(Self::at_least(low).to_f64(), Self::at_most(high).to_f64()))
     }
     /// The type in C++.
     #[cfg(feature = "libtorch")]
@@ -31,9 +34,9 @@ pub trait Element: Vectorised + Copy + Default + PartialOrd + Send + Sync + 'sta
 pub(super) trait Vectorised: Sized {
     unsafe fn load<V: Lanes>(from: *const Self) -> V;
     unsafe fn store<V: Lanes>(register: V, to: *mut Self);
-    /// Whether any of `count` values, at least as many as a register of [`Lanes::Single`] holds, is outside [−bound, bound]
-    /// or not a number; f32 are compared as they are, twice as many at once as f64.
-    unsafe fn any_outside<V: Lanes>(from: *const Self, count: usize, bound: f64) -> bool;
+    /// Whether any of `count` values, at least as many as a register of [`Lanes::Single`] holds, is outside the bounds or not a
+    /// number; f32 are compared as they are, twice as many at once as f64.
+    unsafe fn any_outside<V: Lanes>(from: *const Self, count: usize, bounds: [f64; 2]) -> bool;
 }
 
 impl Element for f32 {
@@ -87,8 +90,9 @@ impl Vectorised for f32 {
     }
 
     #[inline(always)]
-    unsafe fn any_outside<V: Lanes>(from: *const f32, count: usize, bound: f64) -> bool {
-        unsafe { any_outside::<f32, V::Single>(from, count, f32::at_most(bound).into()) }
+    unsafe fn any_outside<V: Lanes>(from: *const f32, count: usize, [low, high]: [f64; 2]) -> bool {
+        let bounds = [f32::at_least(low).into(), f32::at_most(high).into()];
+        unsafe { any_outside::<f32, V::Single>(from, count, bounds) }
     }
 }
 
@@ -104,25 +108,46 @@ impl Vectorised for f64 {
     }
 
     #[inline(always)]
-    unsafe fn any_outside<V: Lanes>(from: *const f64, count: usize, bound: f64) -> bool {
-        unsafe { any_outside::<f64, V>(from, count, bound) }
+    unsafe fn any_outside<V: Lanes>(from: *const f64, count: usize, bounds: [f64; 2]) -> bool {
+        unsafe { any_outside::<f64, V>(from, count, bounds) }
     }
 }
 
 /// The registers in which [`Vectorised::any_outside`] compares; the last one overlaps the one before.
 #[inline(always)]
-unsafe fn any_outside<T: Vectorised, V: Lanes>(from: *const T, count: usize, bound: f64) -> bool {
+unsafe fn any_outside<T: Vectorised, V: Lanes>(from: *const T, count: usize, [low, high]: [f64; 2]) -> bool {
     debug_assert!(count >= V::WIDTH);
     // Otherwise the compiler makes the operands of the arithmetic from these registers, by many shuffles.
     let from = std::hint::black_box(from);
     let mut outside = false;
     unsafe {
-        let bound = V::splat(bound);
+        let [low_end, high_end] = [low, high].map(|end| V::splat(end));
         for start in (0..count).step_by(V::WIDTH) {
-            outside |= T::load::<V>(from.add(start.min(count - V::WIDTH))).any_outside(bound);
+            let x = T::load::<V>(from.add(start.min(count - V::WIDTH)));
+            outside |= if low == -high { x.any_beyond(high_end) } else { x.any_outside(low_end, high_end) };
         }
     }
     outside
+}
+
+/// What a register holds.
+pub(super) trait Number: Element {
+    /// The numbers of this type.
+    fn choose<'a>(wide: &'a [f64], single: &'a [f32]) -> &'a [Self];
+}
+
+impl Number for f64 {
+    #[inline(always)]
+    fn choose<'a>(wide: &'a [f64], _: &'a [f32]) -> &'a [f64] {
+        wide
+    }
+}
+
+impl Number for f32 {
+    #[inline(always)]
+    fn choose<'a>(_: &'a [f64], single: &'a [f32]) -> &'a [f32] {
+        single
+    }
 }
 
 /// One vector register, of f64; in `single` of f32, where f64 is rounded.
@@ -134,14 +159,20 @@ pub(super) unsafe trait Lanes: Copy {
     const WIDTH: usize;
     /// The register of f32 with the same instructions.
     type Single: Lanes;
+    /// What it holds.
+    type Number: Number;
 
     unsafe fn splat(x: f64) -> Self;
+    /// As many times the number at `from`.
+    unsafe fn repeat(from: *const Self::Number) -> Self;
     unsafe fn load(from: *const f64) -> Self;
     unsafe fn load_single(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f64);
     unsafe fn store_single(self, to: *mut f32);
     /// Whether any |x| is above `bound` or not a number.
-    unsafe fn any_outside(self, bound: Self) -> bool;
+    unsafe fn any_beyond(self, bound: Self) -> bool;
+    /// Whether any x is below `low`, above `high`, or not a number.
+    unsafe fn any_outside(self, low: Self, high: Self) -> bool;
     unsafe fn mul(self, by: Self) -> Self;
     unsafe fn add(self, to: Self) -> Self;
     unsafe fn sub(self, from: Self) -> Self;
@@ -170,10 +201,16 @@ pub(super) struct Portable([f64; 4]);
 unsafe impl Lanes for Portable {
     const WIDTH: usize = 4;
     type Single = single::Portable;
+    type Number = f64;
 
     #[inline(always)]
     unsafe fn splat(x: f64) -> Self {
         Portable([x; 4])
+    }
+
+    #[inline(always)]
+    unsafe fn repeat(from: *const f64) -> Self {
+        Portable([unsafe { *from }; 4])
     }
 
     #[inline(always)]
@@ -199,8 +236,14 @@ unsafe impl Lanes for Portable {
     }
 
     #[inline(always)]
-    unsafe fn any_outside(self, bound: Self) -> bool {
+    unsafe fn any_beyond(self, bound: Self) -> bool {
         let inside = |i: usize| self.0[i].abs() <= bound.0[i];
+        !(inside(0) & inside(1) & inside(2) & inside(3))
+    }
+
+    #[inline(always)]
+    unsafe fn any_outside(self, low: Self, high: Self) -> bool {
+        let inside = |i: usize| (self.0[i] >= low.0[i]) & (self.0[i] <= high.0[i]);
         !(inside(0) & inside(1) & inside(2) & inside(3))
     }
 
@@ -230,7 +273,7 @@ unsafe impl Lanes for Portable {
 
 #[cfg(target_arch = "x86_64")]
 macro_rules! x86_lanes {
-    ($name:ident, $single:ty, $register:ty, $width:expr, $load_single:ident, $store_single:ident, $any_outside:ident, $splat:ident, $load:ident, $store:ident, $mul:ident, $add:ident, $sub:ident, $fma:ident) => {
+    ($name:ident, $single:ty, $number:ty, $register:ty, $width:expr, $load_single:ident, $store_single:ident, $any_beyond:ident, $any_outside:ident, $splat:ident, $repeat:ident, $load:ident, $store:ident, $mul:ident, $add:ident, $sub:ident, $fma:ident) => {
         #[derive(Clone, Copy)]
         pub(in crate::activation) struct $name($register);
 
@@ -238,10 +281,16 @@ macro_rules! x86_lanes {
         unsafe impl Lanes for $name {
             const WIDTH: usize = $width;
             type Single = $single;
+            type Number = $number;
 
             #[inline(always)]
             unsafe fn splat(x: f64) -> Self {
                 $name(unsafe { $splat(x) })
+            }
+
+            #[inline(always)]
+            unsafe fn repeat(from: *const $number) -> Self {
+                $name(unsafe { $repeat(*from) })
             }
 
             #[inline(always)]
@@ -265,8 +314,13 @@ macro_rules! x86_lanes {
             }
 
             #[inline(always)]
-            unsafe fn any_outside(self, bound: Self) -> bool {
-                unsafe { $any_outside(self.0, bound.0) }
+            unsafe fn any_beyond(self, bound: Self) -> bool {
+                unsafe { $any_beyond(self.0, bound.0) }
+            }
+
+            #[inline(always)]
+            unsafe fn any_outside(self, low: Self, high: Self) -> bool {
+                unsafe { $any_outside(self.0, low.0, high.0) }
             }
 
             #[inline(always)]
@@ -308,11 +362,14 @@ mod x86 {
     x86_lanes!(
         Avx2,
         single::Avx2,
+        f64,
         __m256d,
         4,
         avx2_load_single,
         avx2_store_single,
+        avx2_any_beyond,
         avx2_any_outside,
+        _mm256_set1_pd,
         _mm256_set1_pd,
         _mm256_loadu_pd,
         _mm256_storeu_pd,
@@ -324,11 +381,14 @@ mod x86 {
     x86_lanes!(
         Avx512,
         single::Avx512,
+        f64,
         __m512d,
         8,
         avx512_load_single,
         avx512_store_single,
+        avx512_any_beyond,
         avx512_any_outside,
+        _mm512_set1_pd,
         _mm512_set1_pd,
         _mm512_loadu_pd,
         _mm512_storeu_pd,
@@ -349,10 +409,18 @@ mod x86 {
     }
 
     #[inline(always)]
-    unsafe fn avx2_any_outside(x: __m256d, bound: __m256d) -> bool {
+    unsafe fn avx2_any_beyond(x: __m256d, bound: __m256d) -> bool {
         unsafe {
             let size = _mm256_andnot_pd(_mm256_set1_pd(-0.0), x);
             _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_NLE_UQ>(size, bound)) != 0
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn avx2_any_outside(x: __m256d, low: __m256d, high: __m256d) -> bool {
+        unsafe {
+            let outside = _mm256_or_pd(_mm256_cmp_pd::<_CMP_NGE_UQ>(x, low), _mm256_cmp_pd::<_CMP_NLE_UQ>(x, high));
+            _mm256_movemask_pd(outside) != 0
         }
     }
 
@@ -367,8 +435,13 @@ mod x86 {
     }
 
     #[inline(always)]
-    unsafe fn avx512_any_outside(x: __m512d, bound: __m512d) -> bool {
+    unsafe fn avx512_any_beyond(x: __m512d, bound: __m512d) -> bool {
         unsafe { _mm512_cmp_pd_mask::<_CMP_NLE_UQ>(_mm512_abs_pd(x), bound) != 0 }
+    }
+
+    #[inline(always)]
+    unsafe fn avx512_any_outside(x: __m512d, low: __m512d, high: __m512d) -> bool {
+        unsafe { _mm512_cmp_pd_mask::<_CMP_NGE_UQ>(x, low) | _mm512_cmp_pd_mask::<_CMP_NLE_UQ>(x, high) != 0 }
     }
 }
 

@@ -1,12 +1,11 @@
 //! What stands in for ReLU and max: its text form, the polynomials behind it, and the kernels that compute it.
 //!
 //! ReLU with range B is B·r(x/B), r(x) = (x + x·p(x))/2; ReLU6 is ReLU(x) − ReLU(x−6); max-pooling is a tournament of
-//! m(a,b) = ((a+b) + (a−b)·p(a−b))/2 over inputs scaled into [0, 1] (Lee et al., arXiv 2105.10879, sections 3 and 4).
-//! p is the composition of [`crate::minimax`]. In the place of ReLU a single polynomial can stand as well, as in work before
-//! compositions. Nothing is clipped: outside the range the polynomials are evaluated as
-//! they would be under encryption, and the inputs there are counted. Compositions are computed in f64, or in f32 on Chebyshev
-//! series ([`Arithmetic`]); docs/arithmetic.md compares them. `exact` has the functions themselves, for networks in which
-//! they stay.
+//! max(a, b) = b + r(a − b) (Lee et al., arXiv 2105.10879, sections 3 and 4). p is the composition of [`crate::minimax`]; a
+//! single polynomial can stand for r as well, and a Chebyshev series for any function, in each channel another. Nothing is clipped:
+//! outside the range the polynomials are evaluated as they would be under encryption, and the inputs there are counted. What is
+//! computed of each value stands once, in `form`, for all instruction sets, tensors and CUDA, in f64 or f32 ([`Arithmetic`]);
+//! docs/arithmetic.md compares them. `exact` has the functions themselves, for networks in which they stay.
 
 mod accuracy;
 mod approximation;
@@ -15,14 +14,17 @@ mod clenshaw;
 mod coefficients;
 #[cfg(feature = "libtorch")]
 mod cuda;
+mod elementwise;
 #[cfg(feature = "libtorch")]
 pub(crate) mod exact;
 mod file;
+mod form;
 mod isa;
-mod kernel;
 mod lanes;
+mod operations;
+mod plain;
 mod pool;
-mod relu;
+mod registers;
 mod sign;
 mod spec;
 #[cfg(feature = "libtorch")]
@@ -34,12 +36,13 @@ pub use arithmetic::Arithmetic;
 pub use clenshaw::Clenshaw;
 pub use coefficients::{Coefficients, CoefficientsError, plain_list};
 #[cfg(feature = "libtorch")]
-pub(crate) use cuda::{Addresses, BLOCK, Planes};
+pub(crate) use cuda::{Addresses, BLOCK, Job, Planes};
+pub use elementwise::{Channels, Elementwise, Series};
 pub use file::{CoefficientFile, FileError};
 pub use isa::Isa;
 pub use lanes::Element;
+pub use operations::Operations;
 pub use pool::{MAX_WINDOW, MaxPool, Plane, Window};
-pub use relu::Relu;
 pub use sign::Sign;
 pub use spec::{RangeError, Spec, SpecError, check_range, parse_degrees, parse_epsilon};
 

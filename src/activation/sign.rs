@@ -2,7 +2,7 @@
 
 use super::accuracy::{is_kept, relu_error_f32, relu_error_f64};
 use super::spec::{Spec, SpecError};
-use super::{Arithmetic, Clenshaw, Element};
+use super::{Arithmetic, Clenshaw};
 use crate::minimax::cost::{self, Cost};
 use crate::minimax::{Composite, DEFAULT_BITS, to_f64};
 
@@ -68,14 +68,6 @@ impl Sign {
     /// The series to compute in f32; none if it is computed in f64.
     pub(super) fn single(&self) -> Option<&Clenshaw> {
         self.single.as_ref()
-    }
-
-    /// Below which |x| is surely not beyond `range`, once the kernels have rounded x to the numbers they compute in.
-    pub(super) fn surely_inside(&self, range: f64) -> f64 {
-        match self.single {
-            None => range,
-            Some(_) => f32::at_most(range).next_down().into(),
-        }
     }
 
     /// c_1, c_3, … of each stage.

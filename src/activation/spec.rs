@@ -62,8 +62,6 @@ pub enum SpecError {
         }
     )]
     Arithmetic { spec: String, arithmetic: Arithmetic, designed: f64, measured: f64 },
-    #[error("`{0}` is computed in f64 only; leave --arithmetic f32 away, or take a composition such as paper:14")]
-    NoSingle(String),
     #[error(transparent)]
     File(#[from] FileError),
 }

@@ -16,7 +16,7 @@ pub(super) struct ConfigurationOptions {
     /// file:LIST.txt@D,D,…, or a single polynomial: square, aq, chebyshev:D or leastsq:D
     #[arg(long, value_name = "SPEC", default_value = "paper:14")]
     pub relu: Spec,
-    /// What stands in for max-pooling, in the same form but no single polynomial [default: what stands in for ReLU]
+    /// What stands in for max-pooling, in the same form but neither square nor aq [default: what stands in for ReLU]
     #[arg(long, value_name = "SPEC")]
     pub maxpool: Option<Spec>,
     /// Bound of the absolute inputs of every ReLU, or file:ranges.csv with one a site; needed unless ReLU is exact
@@ -28,7 +28,7 @@ pub(super) struct ConfigurationOptions {
     /// Activations and ranges of single sites, which count over all others: a TOML file
     #[arg(long, value_name = "plan.toml")]
     pub plan: Option<PathBuf>,
-    /// What activations are computed in: f64 on monomials, or f32 on Chebyshev series (compositions only)
+    /// What activations are computed in: f64 on monomials, or f32 on Chebyshev series
     #[arg(long, value_name = "f64|f32", default_value_t)]
     pub arithmetic: Arithmetic,
     /// What to do when an input leaves its range

@@ -37,7 +37,7 @@ pub(super) struct GridOptions {
     /// Activations and ranges of single sites, which count over all others: TOML files
     #[arg(long, value_name = "plan.toml", num_args = 1..)]
     pub plan: Vec<PathBuf>,
-    /// What activations are computed in: f64 on monomials, or f32 on Chebyshev series (compositions only), or each in turn
+    /// What activations are computed in: f64 on monomials, or f32 on Chebyshev series, or each in turn
     #[arg(long, value_name = "f64|f32", num_args = 1.., default_value = "f64")]
     pub arithmetic: Vec<Arithmetic>,
     /// What to do when an input leaves its range

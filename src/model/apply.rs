@@ -39,7 +39,10 @@ pub(super) fn apply(
         Computation::Approximate(replacement) => {
             let counters = &|device| sites.counters(index, images.count, device);
             let pass = Pass { images, overflow: &entry.overflow, kernel: &entry.kernel, counters };
-            replacement.apply(x, in_place, &pass)?
+            replacement.apply(x, in_place, &pass).map_err(|error| match error {
+                TchError::Torch(reason) => TchError::Torch(format!("site {index}: {reason}")),
+                other => other,
+            })?
         }
     };
     let pointer = y.as_mut_ptr();

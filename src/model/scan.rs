@@ -56,6 +56,13 @@ impl<T: Element> Scan<T> {
         self.not_a_number.iter().copied().map(u64::from).sum()
     }
 
+    /// The largest absolute value of a number beyond the ends; 0 if there is none.
+    pub fn worst(&self) -> f64 {
+        let [least, largest] = self.extremes();
+        let below = if least < self.low.to_f64() { least.abs() } else { 0.0 };
+        if largest > self.high.to_f64() { below.max(largest.abs()) } else { below }
+    }
+
     /// The least and the largest number; infinity and its negative of none.
     pub fn extremes(&self) -> [f64; 2] {
         let least = self.least.iter().map(|value| value.to_f64()).fold(f64::INFINITY, f64::min);
@@ -82,6 +89,8 @@ mod tests {
             prop_assert_eq!(scan.not_a_number(), (values.len() - numbers().count()) as u64);
             let extremes = [numbers().fold(f32::INFINITY, f32::min), numbers().fold(f32::NEG_INFINITY, f32::max)];
             prop_assert_eq!(scan.extremes(), extremes.map(f64::from));
+            let beyond = numbers().filter(|&value| value > high || value < low);
+            prop_assert_eq!(scan.worst(), f64::from(beyond.map(f32::abs).fold(0.0, f32::max)));
         }
     }
 }

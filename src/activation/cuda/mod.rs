@@ -1,23 +1,24 @@
-//! The kernels for CUDA as text: kernels.cu, and before it what it needs to know of one activation.
+//! The kernels for CUDA as text: kernels.cu, and before it the formula of one form of activation.
 //!
-//! Coefficients stand in the text as an array in constant memory, their number as a constant: so the loops over them are
-//! unrolled, and each is one operand, where a literal f64 would take two moves. What changes from site to site with the
-//! same activation, such as ranges, goes into the arguments, so that a network needs few compilations.
+//! The numbers of a formula are not in the text: they come with each launch, alike in all channels as part of the arguments,
+//! which the device reads like constants, and apart as a table in its memory. So sites with the same form, type of values and
+//! window share one compiled kernel, whatever their coefficients and ranges are.
 
 #[cfg(test)]
 mod tests;
+mod text;
 
-use std::fmt::{Display, LowerExp, Write};
-
-use super::approximation::Form;
-use super::{Activation, Element, MaxPool, Polynomial, Relu, Sign};
+use super::{Arithmetic, Channels, Element, Elementwise, MaxPool};
 
 const KERNELS: &str = include_str!("kernels.cu");
 
 /// Threads of a block.
 pub const BLOCK: u32 = 256;
-/// Values of a thread of the ReLU kernel.
-const EACH: i64 = 4;
+/// Values of a thread of the elementwise kernel, which hide each other's latency; fewer where so many parameters are on their way
+/// that there would be no registers left.
+fn each(site: &Elementwise) -> usize {
+    if site.parameters().count() <= 96 { 4 } else { 2 }
+}
 
 /// The largest grid along its second axis; the kernels go on over what is beyond.
 const MAX_ROWS: i64 = 65_535;
@@ -28,27 +29,68 @@ fn grid(images: i64, length: i64) -> [u32; 2] {
     [columns as u32, images.clamp(1, MAX_ROWS) as u32]
 }
 
-/// What the kernel `relu` takes: `struct Relu` of kernels.cu. Addresses are those of the device.
+/// The argument of a kernel, as its parameter is laid out on the device: what its struct in kernels.cu begins with, and then the
+/// parameters of the formula, if they are alike.
+#[derive(Debug, Clone)]
+pub struct Job(Vec<u64>);
+
+impl Job {
+    fn new<H: Copy>(head: &H, parameters: &[f64], arithmetic: Arithmetic) -> Job {
+        const { assert!(size_of::<H>().is_multiple_of(8) && align_of::<H>() == 8) };
+        let words = size_of::<H>() / 8;
+        let mut job = vec![0u64; words + tail(parameters.len(), arithmetic)];
+        // SAFETY: the head is plain numbers without gaps, of as many words.
+        unsafe { std::ptr::copy_nonoverlapping((&raw const *head).cast::<u64>(), job.as_mut_ptr(), words) };
+        match arithmetic {
+            Arithmetic::F64 => {
+                job[words..].iter_mut().zip(parameters).for_each(|(word, number)| *word = number.to_bits())
+            }
+            Arithmetic::F32 => {
+                for (word, pair) in job[words..].iter_mut().zip(parameters.chunks(2)) {
+                    let bits = |at: usize| u64::from(pair.get(at).map_or(0, |&number| (number as f32).to_bits()));
+                    *word = bits(0) | bits(1) << 32;
+                }
+            }
+        }
+        Job(job)
+    }
+
+    /// Where it begins. It is no longer valid than this.
+    pub fn as_ptr(&self) -> *const u64 {
+        self.0.as_ptr()
+    }
+}
+
+/// Words that so many parameters take, at least one.
+fn tail(parameters: usize, arithmetic: Arithmetic) -> usize {
+    match arithmetic {
+        Arithmetic::F64 => parameters,
+        Arithmetic::F32 => parameters.div_ceil(2),
+    }
+}
+
+/// The beginning of `struct Elementwise` of kernels.cu. Addresses are those of the device.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
-pub struct ReluJob {
+struct ElementwiseHead {
     x: u64,
     y: u64,
     counters: u64,
+    table: u64,
+    ends: u64,
     images: i64,
     length: i64,
-    end: f64,
-    shift: [f64; 2],
-    range: [f64; 2],
-    inverse: [f64; 2],
-    terms: i32,
+    run: i64,
+    low: f64,
+    high: f64,
+    channels: i32,
     clips: i32,
 }
 
-/// What the kernel `max_pool` takes: `struct MaxPool` of kernels.cu.
+/// The beginning of `struct MaxPool` of kernels.cu.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
-pub struct MaxPoolJob {
+struct MaxPoolHead {
     x: u64,
     y: u64,
     counters: u64,
@@ -64,9 +106,11 @@ pub struct MaxPoolJob {
     dilation: [i32; 2],
     channels_last: i32,
     clips: i32,
-    end: f64,
+    /// So that there is no gap.
+    spare: i32,
+    low: f64,
+    high: f64,
     padding_value: f64,
-    scale: f64,
 }
 
 /// Addresses on the device of what a kernel reads and writes. `counters` has 2 + images numbers of 64 bits: values outside
@@ -76,6 +120,10 @@ pub struct Addresses {
     pub x: u64,
     pub y: u64,
     pub counters: u64,
+    /// Where channels are not alike, [`Elementwise::cuda_table`] as the numbers that are computed in, and
+    /// [`Elementwise::cuda_ends`] as values; otherwise nothing.
+    pub table: u64,
+    pub ends: u64,
 }
 
 /// The input of a max-pool: its shape [N, C, H, W], its strides in values, and whether the channels of the output, which
@@ -87,38 +135,63 @@ pub struct Planes {
     pub channels_last: bool,
 }
 
-impl Relu {
-    /// The text of the kernel `relu` for tensors of `T`.
+/// The text of a kernel for values of `T`, of a parameter that begins with `H` and is named `parameter`, with these lines before it.
+fn source<T: Element, H>(site: &Elementwise, parameter: &str, lines: &str) -> String {
+    let (arithmetic, count) = (site.arithmetic(), site.parameters().count());
+    let alike = if site.channels().is_none() { tail(count, arithmetic) } else { 0 };
+    let size = size_of::<H>() + 8 * alike;
+    format!(
+        "using value = {};\n{}{lines}{KERNELS}\
+         static_assert(sizeof({parameter}) == {size}, \"the parameter is laid out otherwise\");\n",
+        T::C_NAME,
+        text::of(site.form(), arithmetic)
+    )
+}
+
+impl Elementwise {
+    /// The text of the kernel `elementwise` for tensors of `T`.
     pub fn cuda_source<T: Element>(&self) -> String {
-        let (form, coefficients) = match self.approximation() {
-            Activation::Composition(sign) => ("COMPOSITION", of_sign(sign)),
-            Activation::Polynomial(Polynomial { form: Form::Parabola(c), .. }) => {
-                ("PARABOLA", array("double", [&c[..]]))
-            }
-            Activation::Polynomial(Polynomial { form: Form::Series(c), .. }) => ("SERIES", array("double", [&c[..]])),
-        };
-        let size = size_check::<ReluJob>("Relu");
-        format!("using value = {};\n{coefficients}#define {form}\n#define RELU\n{KERNELS}{size}", T::C_NAME)
+        let apart = if self.channels().is_some() { "#define APART\n" } else { "" };
+        let each = each(self);
+        let lines = format!("#define ELEMENTWISE\nconstexpr int each = {each};\n{apart}");
+        source::<T, ElementwiseHead>(self, "Elementwise", &lines)
     }
 
-    /// The grid and the arguments of the kernel `relu` for `images` of `length` values of `T` each, one after the other.
-    pub fn cuda_job<T: Element>(&self, at: Addresses, images: i64, length: i64) -> ([u32; 2], ReluJob) {
-        let terms: Vec<(f64, f64)> = self.terms().collect();
-        let of_term = |value: fn(&(f64, f64)) -> f64| [0, 1].map(|i| terms.get(i).map_or(0.0, value));
-        let job = ReluJob {
+    /// Parameter after parameter, each of all channels; nothing where they are alike.
+    pub fn cuda_table(&self) -> Vec<f64> {
+        let (parameters, channels) = (self.parameters(), self.channels().unwrap_or(0));
+        let at = |i: usize| parameters.all()[i % channels * parameters.count() + i / channels];
+        (0..parameters.count() * channels).map(at).collect()
+    }
+
+    /// The least numbers of `T` in range of all channels, and then the largest; nothing where they are alike.
+    pub fn cuda_ends<T: Element>(&self) -> Vec<T> {
+        let channels = || 0..self.channels().unwrap_or(0);
+        let low = channels().map(|channel| T::at_least(self.bounds(channel)[0]));
+        low.chain(channels().map(|channel| T::at_most(self.bounds(channel)[1]))).collect()
+    }
+
+    /// The grid and the arguments of the kernel `elementwise` for `images` of `length` values of `T` each, one after the other,
+    /// whose channels lie as `channels` says.
+    pub fn cuda_job<T: Element>(&self, at: Addresses, images: i64, length: i64, channels: Channels) -> ([u32; 2], Job) {
+        let [low, high] = self.bounds(0);
+        let head = ElementwiseHead {
             x: at.x,
             y: at.y,
             counters: at.counters,
+            table: at.table,
+            ends: at.ends,
             images,
             length,
-            end: T::at_most(self.range()).to_f64(),
-            shift: of_term(|&(shift, _)| shift),
-            range: of_term(|&(_, range)| range),
-            inverse: of_term(|&(_, range)| 1.0 / range),
-            terms: terms.len() as i32,
-            clips: self.clip().is_some().into(),
+            run: channels.run as i64,
+            low: T::at_least(low).to_f64(),
+            high: T::at_most(high).to_f64(),
+            channels: channels.count as i32,
+            clips: self.clips().into(),
         };
-        (grid(images, (length + EACH - 1) / EACH), job)
+        let parameters = if self.channels().is_none() { self.parameters().all() } else { &[] };
+        let threads = (length as u64).div_ceil(each(self) as u64) as i64;
+        (grid(images, threads), Job::new(&head, parameters, self.arithmetic()))
     }
 }
 
@@ -127,13 +200,12 @@ impl MaxPool {
     pub fn cuda_source<T: Element>(&self) -> String {
         let [height, width] = self.window().kernel;
         let constants = format!("constexpr int kernel_height = {height}, kernel_width = {width};\n");
-        let (coefficients, size) = (of_sign(self.sign()), size_check::<MaxPoolJob>("MaxPool"));
-        format!("using value = {};\n{coefficients}#define MAX_POOL\n{constants}{KERNELS}{size}", T::C_NAME)
+        source::<T, MaxPoolHead>(self.relu(), "MaxPool", &format!("#define MAX_POOL\n{constants}"))
     }
 
     /// The grid and the arguments of the kernel `max_pool` for `planes` of `T`. `None` where a number is too large for it:
     /// extents beyond 2^31, or an image of more than 2^32 outputs.
-    pub fn cuda_job<T: Element>(&self, at: Addresses, planes: Planes) -> Option<([u32; 2], MaxPoolJob)> {
+    pub fn cuda_job<T: Element>(&self, at: Addresses, planes: Planes) -> Option<([u32; 2], Job)> {
         let window = self.window();
         let [images, channels, height, width] = planes.shape;
         let [output_height, output_width] = [window.output(0, height as usize), window.output(1, width as usize)];
@@ -142,7 +214,7 @@ impl MaxPool {
         u32::try_from(outputs).ok()?;
         let small = |x: usize| i32::try_from(x).ok();
         let pair = |[a, b]: [usize; 2]| Some([small(a)?, small(b)?]);
-        let job = MaxPoolJob {
+        let head = MaxPoolHead {
             x: at.x,
             y: at.y,
             counters: at.counters,
@@ -157,39 +229,13 @@ impl MaxPool {
             padding: pair(window.padding)?,
             dilation: pair(window.dilation)?,
             channels_last: planes.channels_last.into(),
-            clips: self.clip().is_some().into(),
-            end: T::at_most(self.range()).to_f64(),
+            clips: self.clips().into(),
+            spare: 0,
+            low: T::at_least(-self.range()).to_f64(),
+            high: T::at_most(self.range()).to_f64(),
             padding_value: self.padding_value(),
-            scale: self.scale(),
         };
-        Some((grid(images, outputs as i64), job))
+        let relu = self.relu();
+        Some((grid(images, outputs as i64), Job::new(&head, relu.parameters().all(), relu.arithmetic())))
     }
-}
-
-/// A line that fails to compile where the compiler for the device lays out the kernel's parameter otherwise.
-fn size_check<J>(name: &str) -> String {
-    format!("static_assert(sizeof({name}) == {}, \"the parameter is laid out otherwise\");\n", size_of::<J>())
-}
-
-fn of_sign(sign: &Sign) -> String {
-    match sign.single() {
-        None => array("double", sign.stages().iter().map(Vec::as_slice)),
-        Some(single) => array("float", single.stages().iter().map(Vec::as_slice)),
-    }
-}
-
-/// The coefficients of stages as constants of C++. The shortest decimal that reads back to the same number is exact.
-fn array<'a, T: LowerExp + Display + 'a>(number: &str, stages: impl IntoIterator<Item = &'a [T]>) -> String {
-    let suffix = if number == "float" { "f" } else { "" };
-    let (mut lengths, mut numbers) = (String::new(), String::new());
-    for stage in stages {
-        let _ = write!(lengths, "{}, ", stage.len());
-        stage.iter().for_each(|c| {
-            let _ = write!(numbers, "{c:e}{suffix}, ");
-        });
-    }
-    format!(
-        "using number = {number};\nconstexpr int lengths[] = {{{lengths}}};\n\
-         __constant__ number coefficients[] = {{{numbers}}};\n"
-    )
 }

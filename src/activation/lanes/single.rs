@@ -16,10 +16,16 @@ impl Portable {
 unsafe impl Lanes for Portable {
     const WIDTH: usize = 8;
     type Single = Self;
+    type Number = f32;
 
     #[inline(always)]
     unsafe fn splat(x: f64) -> Self {
         Portable([x as f32; 8])
+    }
+
+    #[inline(always)]
+    unsafe fn repeat(from: *const f32) -> Self {
+        Portable([unsafe { *from }; 8])
     }
 
     #[inline(always)]
@@ -44,8 +50,13 @@ unsafe impl Lanes for Portable {
     }
 
     #[inline(always)]
-    unsafe fn any_outside(self, bound: Self) -> bool {
+    unsafe fn any_beyond(self, bound: Self) -> bool {
         !(0..8).fold(true, |inside, i| inside & (self.0[i].abs() <= bound.0[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn any_outside(self, low: Self, high: Self) -> bool {
+        !(0..8).fold(true, |inside, i| inside & (self.0[i] >= low.0[i]) & (self.0[i] <= high.0[i]))
     }
 
     #[inline(always)]
@@ -75,12 +86,13 @@ mod x86 {
     use std::arch::x86_64::*;
 
     x86_lanes!(
-        Avx2, Self, __m256, 8, _mm256_loadu_ps, _mm256_storeu_ps, avx2_any_outside, avx2_splat, avx2_load, avx2_store,
-        _mm256_mul_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_fmadd_ps
+        Avx2, Self, f32, __m256, 8, _mm256_loadu_ps, _mm256_storeu_ps, avx2_any_beyond, avx2_any_outside, avx2_splat,
+        _mm256_set1_ps, avx2_load, avx2_store, _mm256_mul_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_fmadd_ps
     );
     x86_lanes!(
-        Avx512, Self, __m512, 16, _mm512_loadu_ps, _mm512_storeu_ps, avx512_any_outside, avx512_splat, avx512_load,
-        avx512_store, _mm512_mul_ps, _mm512_add_ps, _mm512_sub_ps, _mm512_fmadd_ps
+        Avx512, Self, f32, __m512, 16, _mm512_loadu_ps, _mm512_storeu_ps, avx512_any_beyond, avx512_any_outside,
+        avx512_splat, _mm512_set1_ps, avx512_load, avx512_store, _mm512_mul_ps, _mm512_add_ps, _mm512_sub_ps,
+        _mm512_fmadd_ps
     );
 
     #[inline(always)]
@@ -105,10 +117,18 @@ mod x86 {
     }
 
     #[inline(always)]
-    unsafe fn avx2_any_outside(x: __m256, bound: __m256) -> bool {
+    unsafe fn avx2_any_beyond(x: __m256, bound: __m256) -> bool {
         unsafe {
             let size = _mm256_andnot_ps(_mm256_set1_ps(-0.0), x);
             _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NLE_UQ>(size, bound)) != 0
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn avx2_any_outside(x: __m256, low: __m256, high: __m256) -> bool {
+        unsafe {
+            let outside = _mm256_or_ps(_mm256_cmp_ps::<_CMP_NGE_UQ>(x, low), _mm256_cmp_ps::<_CMP_NLE_UQ>(x, high));
+            _mm256_movemask_ps(outside) != 0
         }
     }
 
@@ -137,8 +157,13 @@ mod x86 {
     }
 
     #[inline(always)]
-    unsafe fn avx512_any_outside(x: __m512, bound: __m512) -> bool {
+    unsafe fn avx512_any_beyond(x: __m512, bound: __m512) -> bool {
         unsafe { _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(_mm512_abs_ps(x), bound) != 0 }
+    }
+
+    #[inline(always)]
+    unsafe fn avx512_any_outside(x: __m512, low: __m512, high: __m512) -> bool {
+        unsafe { _mm512_cmp_ps_mask::<_CMP_NGE_UQ>(x, low) | _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(x, high) != 0 }
     }
 }
 

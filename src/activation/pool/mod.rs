@@ -1,19 +1,24 @@
 //! The max-pooling kernel: each window is a tournament of approximate maxima, held in registers.
 //!
-//! z = s·x + 1/2 puts [−B, B] inside [0, 1] with room for the errors of the rounds before the last,
-//! s = (1 − 2(⌈log2 n⌉−1)·δ)/(2B) for windows of n values and |m − max| ≤ δ. The rounds pair neighbours, and a left-over
-//! enters as late as it can. The result is (M(z) − 1/2)/s, in error by at most ⌈log2 n⌉·δ/s
-//! (Lee et al., arXiv 2105.10879, section 4). In f32, z and the tournament are; places in memory stay f64.
+//! max(a, b) = b + r(a − b), for any approximate ReLU r on the range of the differences. Where |r − ReLU| ≤ δ·D on [−D, D] and a
+//! tournament has ⌈log2 n⌉ rounds, what meets in the last one strays by (⌈log2 n⌉ − 1)·δ·D from [−B, B], so
+//! D = 2B/(1 − 2(⌈log2 n⌉ − 1)·δ) holds all differences, and the result is in error by at most ⌈log2 n⌉·δ·D (Lee et al., arXiv
+//! 2105.10879, section 4, for values that are scaled into [0, 1]). The rounds pair neighbours, and a left-over enters as late
+//! as it can. In f32, the tournament is; places in memory stay f64.
 
 mod rows;
 mod window;
 
 use std::ops::Range;
 
+#[cfg(feature = "libtorch")]
+use super::Arithmetic;
+use super::elementwise::Elementwise;
+use super::form::{Blocked, Formula, Visitor, Whole, max};
 use super::isa::{Isa, MAX_BLOCK, Pass};
-use super::kernel::{Clenshaw, Horner, Stages, load, store};
 use super::lanes::{Element, Lanes};
-use super::{Report, Sign};
+use super::registers::{Alike, Registers, load, store};
+use super::{Activation, Report};
 use rows::Rows;
 pub use window::{Plane, Window};
 
@@ -23,33 +28,28 @@ pub const MAX_WINDOW: usize = 25;
 /// Approximate max-pooling for inputs in [−B, B].
 #[derive(Debug, Clone)]
 pub struct MaxPool {
-    sign: Sign,
+    /// r, on the range of differences.
+    relu: Elementwise,
     range: f64,
-    /// Below which |x| is in range, whatever its rounding.
-    surely_inside: f64,
     window: Window,
     /// What stands where a window reaches over the edge: 0 after a ReLU, −B where inputs may be negative.
     padding_value: f64,
-    scale: f64,
     clipping: bool,
     isa: Isa,
 }
 
 impl MaxPool {
-    /// `non_negative` says that no input is below zero, up to the error of the ReLU before it; padding is then zero, as
-    /// in the paper, and otherwise −`range`, which never wins. `None` if the scale leaves no room: the errors of the
-    /// rounds fill [0, 1].
-    pub fn new(sign: Sign, range: f64, window: Window, non_negative: bool) -> Option<MaxPool> {
-        let rounds = window.rounds();
-        let room = 1.0 - 2.0 * rounds.saturating_sub(1) as f64 * sign.bound();
-        let padding_value = if non_negative { 0.0 } else { -range };
+    /// `range` is B, positive and finite. `non_negative` says that no input is below zero, up to the error of the ReLU before it;
+    /// padding is then zero, as in the paper, and otherwise −`range`, which never wins. `None` if the error of the activation
+    /// is so large that no range holds all differences.
+    pub fn new(activation: &Activation, range: f64, window: Window, non_negative: bool) -> Option<MaxPool> {
+        let before_last = window.rounds().saturating_sub(1);
+        let room = 1.0 - 2.0 * f64::from(before_last) * activation.bound();
         (room > 0.0).then(|| MaxPool {
-            surely_inside: sign.surely_inside(range),
-            sign,
+            relu: Elementwise::relu(activation, 2.0 * range / room),
             range,
             window,
-            padding_value,
-            scale: room / (2.0 * range),
+            padding_value: if non_negative { 0.0 } else { -range },
             clipping: false,
             isa: Isa::detect(),
         })
@@ -60,10 +60,16 @@ impl MaxPool {
         MaxPool { clipping, ..self }
     }
 
-    /// The range to whose end inputs are moved, if they are.
+    /// Whether inputs beyond the range are moved to its end.
     #[cfg(feature = "libtorch")]
-    pub(crate) fn clip(&self) -> Option<f64> {
-        self.clipping.then_some(self.range)
+    pub(crate) fn clips(&self) -> bool {
+        self.clipping
+    }
+
+    /// What numbers the tournament is computed in.
+    #[cfg(feature = "libtorch")]
+    pub(crate) fn arithmetic(&self) -> Arithmetic {
+        self.relu.arithmetic()
     }
 
     /// The bound B of the inputs.
@@ -71,28 +77,15 @@ impl MaxPool {
         self.range
     }
 
-    /// The sign inside.
-    pub fn sign(&self) -> &Sign {
-        &self.sign
+    /// The approximate ReLU of differences.
+    #[cfg(any(feature = "libtorch", test))]
+    pub(super) fn relu(&self) -> &Elementwise {
+        &self.relu
     }
 
     /// The geometry.
     pub fn window(&self) -> &Window {
         &self.window
-    }
-
-    /// z = s·x + 1/2, rounded as registers round it.
-    fn scaled(&self, x: f64) -> f64 {
-        match self.sign.single() {
-            None => self.scale * x + 0.5,
-            Some(_) => (self.scale as f32 * x as f32 + 0.5).into(),
-        }
-    }
-
-    /// s of z = s·x + 1/2.
-    #[cfg(any(feature = "libtorch", test))]
-    pub(super) fn scale(&self) -> f64 {
-        self.scale
     }
 
     #[cfg(feature = "libtorch")]
@@ -116,22 +109,12 @@ impl MaxPool {
         planes: Range<usize>,
         report: Report<T>,
     ) {
-        match self.sign.single() {
-            None => {
-                let stages = Horner(self.sign.stages());
-                self.isa.run(PoolPass { pool: self, stages, x, y, input, planes, report });
-            }
-            Some(single) => {
-                let stages = Clenshaw(single.stages());
-                self.isa.run_single(PoolPass { pool: self, stages, x, y, input, planes, report });
-            }
-        }
+        self.relu.form().visit(self.relu.arithmetic(), Planes { pool: self, x, y, input, planes, report });
     }
 }
 
-struct PoolPass<'a, T, S> {
+struct Planes<'a, T> {
     pool: &'a MaxPool,
-    stages: S,
     x: *const T,
     y: *mut T,
     input: Plane,
@@ -139,10 +122,29 @@ struct PoolPass<'a, T, S> {
     report: Report<'a, T>,
 }
 
-impl<T: Element, S: Stages> Pass for PoolPass<'_, T, S> {
+impl<T: Element> Visitor for Planes<'_, T> {
+    type Result = ();
+
+    fn visit<F: Blocked>(self, formula: Whole<F>) {
+        let Planes { pool, x, y, input, planes, report } = self;
+        formula.run(pool.isa, pool.relu.arithmetic(), PlanesPass { pool, formula, x, y, input, planes, report });
+    }
+}
+
+struct PlanesPass<'a, T, F> {
+    pool: &'a MaxPool,
+    formula: F,
+    x: *const T,
+    y: *mut T,
+    input: Plane,
+    planes: Range<usize>,
+    report: Report<'a, T>,
+}
+
+impl<T: Element, F: Formula> Pass for PlanesPass<'_, T, F> {
     #[inline(always)]
     unsafe fn run<V: Lanes, const K: usize>(self) {
-        let PoolPass { pool, stages, input, report, .. } = self;
+        let PlanesPass { pool, formula, input, report, .. } = self;
         let block = K * V::WIDTH;
         let (area, stride) = (input.len(), pool.window.stride[0]);
         let output = [0, 1].map(|axis| pool.window.output(axis, input.extent[axis]));
@@ -154,6 +156,7 @@ impl<T: Element, S: Stages> Pass for PoolPass<'_, T, S> {
         let mut filled = 0;
         // SAFETY: the processor has the instructions; planes and outputs are the caller's.
         unsafe {
+            let max = Max { formula, machine: Registers::<V, Alike<V::Number>, K>::new(pool.relu.parameters().of(0)) };
             for plane in self.planes {
                 let at = plane * area;
                 let x = std::slice::from_raw_parts(self.x.add(at), area);
@@ -166,7 +169,7 @@ impl<T: Element, S: Stages> Pass for PoolPass<'_, T, S> {
                         rows.windows(row, first, &mut z, filled..filled + length);
                         (first, filled) = (first + length, filled + length);
                         if filled == block {
-                            play::<T, V, K>(pool, stages, &mut z, self.y.add(done), filled);
+                            play(max, &mut z, pool.window.len(), self.y.add(done), filled);
                             (done, filled) = (done + filled, 0);
                         }
                     }
@@ -175,29 +178,32 @@ impl<T: Element, S: Stages> Pass for PoolPass<'_, T, S> {
                 rows.advance::<T, V>(pool.window.padding[0] + input.extent[0], x, at, report);
             }
             if filled > 0 {
-                play::<T, V, K>(pool, stages, &mut z, self.y.add(done), filled);
+                play(max, &mut z, pool.window.len(), self.y.add(done), filled);
             }
         }
     }
 }
 
-/// Plays the tournaments of z and writes the first `count` winners to `y`.
+/// max(a, b) by a formula for ReLU.
+#[derive(Clone, Copy)]
+struct Max<F, V: Lanes, const K: usize> {
+    formula: F,
+    machine: Registers<V, Alike<V::Number>, K>,
+}
+
+/// Plays the tournaments between the first `players` of z and writes the first `count` winners to `y`.
 ///
 /// # Safety
-/// The processor must have the instructions of `V`, and `y` be writable for `count` values.
+/// `y` must be writable for `count` values.
 #[inline(always)]
-unsafe fn play<T: Element, V: Lanes, const K: usize>(
-    pool: &MaxPool,
-    stages: impl Stages,
+unsafe fn play<T: Element, F: Formula, V: Lanes, const K: usize>(
+    max: Max<F, V, K>,
     z: &mut [[f64; MAX_BLOCK]; MAX_WINDOW],
+    players: usize,
     y: *mut T,
     count: usize,
 ) {
-    unsafe { tournament::<V, K>(stages, z, pool.window.len()) };
-    let scale = pool.scale;
-    for z in &mut z[0][..K * V::WIDTH] {
-        *z = (*z - 0.5) / scale;
-    }
+    tournament(max, z, players);
     for (k, &best) in z[0][..count].iter().enumerate() {
         unsafe { *y.add(k) = T::from_f64(best) };
     }
@@ -205,26 +211,18 @@ unsafe fn play<T: Element, V: Lanes, const K: usize>(
 
 /// z_0 ← the winner of z_0 … z_{n−1}: neighbours meet, a left-over waits.
 #[inline(always)]
-unsafe fn tournament<V: Lanes, const K: usize>(
-    stages: impl Stages,
+fn tournament<F: Formula, V: Lanes, const K: usize>(
+    Max { formula, machine }: Max<F, V, K>,
     z: &mut [[f64; MAX_BLOCK]; MAX_WINDOW],
     mut remaining: usize,
 ) {
     while remaining > 1 {
         for pair in 0..remaining / 2 {
+            // SAFETY: whoever made the machine knows that the processor has the instructions; a place holds a block.
             unsafe {
-                let a = load::<f64, V, K>(z[2 * pair].as_ptr());
-                let b = load::<f64, V, K>(z[2 * pair + 1].as_ptr());
-                let mut p = a;
-                for k in 0..K {
-                    p[k] = a[k].sub(b[k]);
-                }
-                stages.sign(&mut p);
-                let half = V::splat(0.5);
-                for k in 0..K {
-                    p[k] = a[k].sub(b[k]).mul_add(p[k], a[k].add(b[k])).mul(half);
-                }
-                store(&p, z[pair].as_mut_ptr());
+                let [a, b] = [z[2 * pair].as_ptr(), z[2 * pair + 1].as_ptr()];
+                let (a, b) = (load::<f64, V, K>(a, V::WIDTH), load::<f64, V, K>(b, V::WIDTH));
+                store(&max(&machine, formula, &a, &b), z[pair].as_mut_ptr(), V::WIDTH);
             }
         }
         if remaining % 2 == 1 {
@@ -237,10 +235,12 @@ unsafe fn tournament<V: Lanes, const K: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activation::form::Machine;
+    use crate::activation::plain::{Fused, Plain};
     use crate::activation::{Arithmetic, Spec};
 
-    fn designed(spec: &str) -> Sign {
-        Sign::design(&spec.parse::<Spec>().unwrap(), Arithmetic::F64).unwrap().unwrap()
+    fn designed(spec: &str) -> Activation {
+        Activation::design(&spec.parse::<Spec>().unwrap()).unwrap().unwrap()
     }
 
     fn square(kernel: usize, stride: usize, padding: usize) -> Window {
@@ -270,13 +270,20 @@ mod tests {
     #[test]
     fn every_window_is_within_the_bound_of_its_rounds() {
         let input = [13, 17];
-        for (kernel, stride, padding) in [(2, 2, 0), (3, 2, 1), (3, 1, 1), (4, 3, 2), (5, 2, 2)] {
+        for (kernel, stride, padding, spec) in [
+            (2, 2, 0, "paper:12"),
+            (3, 2, 1, "paper:12"),
+            (3, 1, 1, "leastsq:63"),
+            (4, 3, 2, "paper:12"),
+            (5, 2, 2, "chebyshev:126"),
+        ] {
             let window = square(kernel, stride, padding);
-            let pool = MaxPool::new(designed("paper:12"), 5.0, window, false).unwrap();
+            let activation = designed(spec);
+            let pool = MaxPool::new(&activation, 5.0, window, false).unwrap();
             let x = values(3 * input[0] * input[1], 5.0);
             let (y, outside) = run(&pool, &x, input, 3);
             let rounds = window.len().next_power_of_two().trailing_zeros() as f64;
-            let bound = rounds * pool.sign().bound() / pool.scale();
+            let bound = rounds * activation.bound() * pool.relu().bounds(0)[1];
             let (rows, columns) = (window.output(0, input[0]), window.output(1, input[1]));
             for (at, y) in y.iter().enumerate() {
                 let (plane, row, column) = (at / (rows * columns), at / columns % rows, at % columns);
@@ -296,33 +303,47 @@ mod tests {
         }
     }
 
-    /// The tournament of the window of one output, value by value.
+    /// The tournament between values, value by value.
+    struct Tournament<M: Machine> {
+        machine: M,
+        players: Vec<M::Value>,
+    }
+
+    impl<M: Machine> Visitor for Tournament<M> {
+        type Result = M::Value;
+
+        fn visit<F: Blocked>(self, formula: Whole<F>) -> M::Value {
+            let Tournament { machine, mut players } = self;
+            while players.len() > 1 {
+                let best = |pair: &[M::Value]| match pair {
+                    [a, b] => max(&machine, formula, a, b),
+                    rest => rest[0].clone(),
+                };
+                players = players.chunks(2).map(best).collect();
+            }
+            players.remove(0)
+        }
+    }
+
+    /// That of the window of one output.
     fn winner(pool: &MaxPool, plane: &[f64], input: [usize; 2], [row, column]: [usize; 2]) -> f64 {
         let Window { kernel, stride, padding, dilation, .. } = pool.window;
-        let mut z = Vec::new();
+        let mut players = Vec::new();
         for (i, j) in (0..kernel[0]).flat_map(|i| (0..kernel[1]).map(move |j| (i, j))) {
             let top = (row * stride[0] + i * dilation[0]).checked_sub(padding[0]).filter(|&top| top < input[0]);
             let left = (column * stride[1] + j * dilation[1]).checked_sub(padding[1]).filter(|&left| left < input[1]);
-            let x = top.zip(left).map_or(pool.padding_value, |(top, left)| plane[top * input[1] + left]);
-            z.push(pool.scale * x + 0.5);
+            players.push(top.zip(left).map_or(pool.padding_value, |(top, left)| plane[top * input[1] + left]));
         }
-        let mul_add = |a: f64, b: f64, c: f64| if pool.isa == Isa::Portable { a * b + c } else { a.mul_add(b, c) };
-        while z.len() > 1 {
-            let max = |pair: &[f64]| {
-                let &[a, b] = pair else { return pair[0] };
-                let sign = pool.sign.stages().iter().fold(a - b, |y, stage| {
-                    y * stage.iter().rev().copied().reduce(|sum, c| mul_add(sum, y * y, c)).unwrap()
-                });
-                mul_add(a - b, sign, a + b) * 0.5
-            };
-            z = z.chunks(2).map(max).collect();
+        let (relu, parameters) = (&pool.relu, pool.relu.parameters().all());
+        match pool.isa {
+            Isa::Portable => relu.form().visit(relu.arithmetic(), Tournament { machine: Plain(parameters), players }),
+            _ => relu.form().visit(relu.arithmetic(), Tournament { machine: Fused(parameters), players }),
         }
-        (z[0] - 0.5) / pool.scale
     }
 
     #[test]
     fn every_bit_is_that_of_a_tournament_value_by_value_on_every_instruction_set() {
-        let sign = designed("paper:9");
+        let activation = designed("paper:9");
         let geometries = [
             ([2, 2], [2, 2], [0, 0], [1, 1]),
             ([3, 3], [2, 2], [1, 1], [1, 1]),
@@ -342,7 +363,7 @@ mod tests {
                 let output = [window.output(0, input[0]), window.output(1, input[1])];
                 let x = values(5 * input[0] * input[1], 5.0);
                 for isa in Isa::present() {
-                    let pool = MaxPool { isa, ..MaxPool::new(sign.clone(), 5.0, window, false).unwrap() };
+                    let pool = MaxPool { isa, ..MaxPool::new(&activation, 5.0, window, false).unwrap() };
                     let (y, outside) = run(&pool, &x, input, 5);
                     assert_eq!(outside, 0);
                     for (at, y) in y.iter().enumerate() {
@@ -368,7 +389,7 @@ mod tests {
         let (extent, mut tried) = ([9, 14], 0);
         for window in [square(2, 2, 0), square(3, 2, 1), square(1, 3, 0), square(3, 1, 1), square(2, 4, 0)] {
             for depth in [1, 2, 3, 27, 28, 64, 130] {
-                let pool = MaxPool::new(designed("paper:7"), 4.0, window, false).unwrap();
+                let pool = MaxPool::new(&designed("paper:7"), 4.0, window, false).unwrap();
                 // Some are outside the range.
                 let planar = values(2 * depth * extent[0] * extent[1], 4.1);
                 let area = extent[0] * extent[1];
@@ -401,11 +422,11 @@ mod tests {
         let input = [13, 37];
         for window in [square(3, 2, 1), square(2, 2, 0), square(5, 3, 2)] {
             let x = values(3 * input[0] * input[1], 5.0);
-            let wide = MaxPool::new(designed("paper:14"), 5.0, window, false).unwrap();
+            let wide = MaxPool::new(&designed("paper:14"), 5.0, window, false).unwrap();
             let (expected, _) = run(&wide, &x, input, 3);
-            let sign = Sign::design(&"paper:14".parse().unwrap(), Arithmetic::F32).unwrap().unwrap();
+            let activation = Activation::design_in(&"paper:14".parse().unwrap(), Arithmetic::F32).unwrap().unwrap();
             for isa in Isa::present() {
-                let pool = MaxPool { isa, ..MaxPool::new(sign.clone(), 5.0, window, false).unwrap() };
+                let pool = MaxPool { isa, ..MaxPool::new(&activation, 5.0, window, false).unwrap() };
                 let (y, outside) = run(&pool, &x, input, 3);
                 assert_eq!(outside, 0);
                 let off = y.iter().zip(&expected).map(|(y, expected)| (y - expected).abs()).fold(0.0, f64::max);
@@ -422,7 +443,7 @@ mod tests {
     fn every_value_is_reported_once_and_at_its_position() {
         for window in [square(2, 2, 0), square(3, 2, 1), square(1, 3, 0), square(3, 1, 1), square(2, 4, 0)] {
             for isa in Isa::present() {
-                let pool = MaxPool { isa, ..MaxPool::new(designed("paper:7"), 1.0, window, false).unwrap() };
+                let pool = MaxPool { isa, ..MaxPool::new(&designed("paper:7"), 1.0, window, false).unwrap() };
                 let x: Vec<f64> = (0..3 * 7 * 11).map(|i| 2.0 + i as f64).collect();
                 let mut y = vec![0.0; 3 * window.output(0, 7) * window.output(1, 11)];
                 let mut reported = Vec::new();
@@ -440,16 +461,16 @@ mod tests {
     #[test]
     fn padding_is_zero_after_a_relu_and_never_wins_elsewhere() {
         let x = [-3.0; 4];
-        let sign = designed("paper:14");
-        let (y, _) = run(&MaxPool::new(sign.clone(), 5.0, square(3, 2, 1), true).unwrap(), &x, [2, 2], 1);
+        let activation = designed("paper:14");
+        let (y, _) = run(&MaxPool::new(&activation, 5.0, square(3, 2, 1), true).unwrap(), &x, [2, 2], 1);
         assert!((y[0] - 0.0).abs() < 0.01, "{y:?}");
-        let (y, _) = run(&MaxPool::new(sign, 5.0, square(3, 2, 1), false).unwrap(), &x, [2, 2], 1);
+        let (y, _) = run(&MaxPool::new(&activation, 5.0, square(3, 2, 1), false).unwrap(), &x, [2, 2], 1);
         assert!((y[0] + 3.0).abs() < 0.01, "{y:?}");
     }
 
     #[test]
     fn values_outside_are_counted() {
-        let pool = MaxPool::new(designed("paper:10"), 1.0, square(2, 2, 0), false).unwrap();
+        let pool = MaxPool::new(&designed("paper:10"), 1.0, square(2, 2, 0), false).unwrap();
         let (_, outside) = run(&pool, &[0.0, 1.5, f64::NAN, -1.0], [2, 2], 1);
         assert_eq!(outside, 2);
     }

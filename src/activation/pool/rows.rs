@@ -1,14 +1,15 @@
-//! The rows of a plane that a max-pool's windows reach over, scaled once and kept for all windows that share them.
+//! The rows of a plane that a max-pool's windows reach over, read once and kept for all windows that share them.
 
 use std::ops::Range;
 
 use super::{MAX_WINDOW, MaxPool, Plane, Window};
 use crate::activation::Report;
+use crate::activation::elementwise::surely_inside;
 use crate::activation::isa::MAX_BLOCK;
 use crate::activation::lanes::{Element, Lanes};
 
-/// The last rows of a plane, as many as a window reaches over, as z = s·x + 1/2 and with the padding around them. Rows
-/// are numbered from the top of the padding.
+/// The last rows of a plane, as many as a window reaches over, with the padding around them. Rows are numbered from the top of
+/// the padding.
 pub(super) struct Rows<'a> {
     pool: &'a MaxPool,
     input: Plane,
@@ -19,6 +20,8 @@ pub(super) struct Rows<'a> {
     /// Values of a row, with the padding.
     width: usize,
     z: Vec<f64>,
+    /// Below which |x| is surely in range.
+    sure: f64,
     /// The row to come.
     pub next: usize,
 }
@@ -31,8 +34,9 @@ impl<'a> Rows<'a> {
         let columns =
             (padding[1] + input.extent[1]).max(output[1].saturating_sub(1) * stride[1] + pool.window.reach(1));
         let width = columns * input.depth;
-        let z = vec![pool.scaled(pool.padding_value); places * width];
-        Rows { pool, input, reach, mask: places - 1, width, z, next: 0 }
+        let z = vec![pool.padding_value; places * width];
+        let [_, sure] = surely_inside([-pool.range, pool.range], pool.relu.arithmetic());
+        Rows { pool, input, reach, mask: places - 1, width, z, sure, next: 0 }
     }
 
     /// Takes the rows before row `end` of the plane `x`, which stands at position `at`.
@@ -49,14 +53,14 @@ impl<'a> Rows<'a> {
                 let start = (self.next - top) * length;
                 let (x, left) = (&x[start..start + length], left * self.input.depth);
                 let z = &mut z[left..left + length];
-                if unsafe { scale::<T, V>(self.pool, x, z) } {
+                if unsafe { widen::<T, V>(x, z, self.sure) } {
                     report(at + start, x);
                     if self.pool.clipping {
-                        scale_clipped(self.pool, x, z);
+                        clip(x, z, [-self.pool.range, self.pool.range]);
                     }
                 }
             } else {
-                z.fill(self.pool.scaled(self.pool.padding_value));
+                z.fill(self.pool.padding_value);
             }
             self.next += 1;
         }
@@ -119,34 +123,34 @@ unsafe fn pick_pixels(from: *const f64, depth: usize, stride: usize, first: usiz
     }
 }
 
-/// z ← s·x + 1/2 with every x moved into the range.
+/// z ← x, moved into a range.
 #[cold]
-fn scale_clipped<T: Element>(pool: &MaxPool, x: &[T], z: &mut [f64]) {
+fn clip<T: Element>(x: &[T], z: &mut [f64], ends: [f64; 2]) {
     for (z, x) in z.iter_mut().zip(x) {
-        *z = pool.scaled(x.clipped(pool.range).to_f64());
+        *z = x.clipped(ends).to_f64();
     }
 }
 
-/// z ← s·x + 1/2; whether any x is outside the range.
+/// z ← x; whether any |x| is above the bound.
 ///
 /// # Safety
 /// The processor must have the instructions of `V`.
 #[inline(always)]
-unsafe fn scale<T: Element, V: Lanes>(pool: &MaxPool, x: &[T], z: &mut [f64]) -> bool {
+unsafe fn widen<T: Element, V: Lanes>(x: &[T], z: &mut [f64], bound: f64) -> bool {
     let mut outside = false;
     let whole = x.len() - x.len() % V::WIDTH;
     unsafe {
-        let (scale, half, range) = (V::splat(pool.scale), V::splat(0.5), V::splat(pool.surely_inside));
+        let end = V::splat(bound);
         for k in (0..whole).step_by(V::WIDTH) {
             let x = T::load::<V>(x.as_ptr().add(k));
-            outside |= x.any_outside(range);
-            scale.mul(x).add(half).store(z.as_mut_ptr().add(k));
+            outside |= x.any_beyond(end);
+            x.store(z.as_mut_ptr().add(k));
         }
     }
     for k in whole..x.len() {
         let x = x[k].to_f64();
-        outside |= x.is_nan() || x.abs() > pool.range;
-        z[k] = pool.scaled(x);
+        outside |= x.is_nan() || x.abs() > bound;
+        z[k] = x;
     }
     outside
 }

@@ -155,7 +155,7 @@ impl Compiler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::activation::{Activation, Arithmetic, MaxPool, Relu, Sign, Spec, Window};
+    use crate::activation::{Activation, Arithmetic, Elementwise, MaxPool, Series, Spec, Window};
 
     /// None, with a line that says so, for a libtorch without CUDA.
     fn compiler() -> Option<Compiler> {
@@ -176,70 +176,72 @@ mod tests {
 
     /// The assembly has as many fused operations as the polynomial asks for, calls nothing and keeps all in registers.
     fn check(compiler: &Compiler, source: &str, fused: [usize; 2], name: &str) {
-        for (virtual_architecture, real_architecture) in [("compute_80", "sm_80"), ("compute_90", "sm_90")] {
-            let (assembly, _) = compiler.translate(source, virtual_architecture, &[], &compiler.assembly).unwrap();
+        let newest = compiler.newest().unwrap();
+        // CUDA 13 knows no devices before 75.
+        for architecture in [70, 80, 90, 120].into_iter().filter(|&one| one <= newest && (one > 70 || newest < 121)) {
+            let translate = |kind: &str, more: &[&str], output: &Output| {
+                compiler.translate(source, &format!("{kind}_{architecture}"), more, output).unwrap()
+            };
+            let (assembly, _) = translate("compute", &[], &compiler.assembly);
             let assembly = String::from_utf8(assembly).unwrap();
             let found = ["fma.rn.f64", "fma.rn.f32"].map(|operation| occurrences(&assembly, operation));
-            assert_eq!(found, fused, "{name} on {virtual_architecture}");
-            assert_eq!(occurrences(&assembly, ".local"), 0, "{name} on {virtual_architecture}");
-            assert_eq!(occurrences(&assembly, "call"), 0, "{name} on {virtual_architecture}");
-            let verbose = ["--ptxas-options=-v"];
-            let (code, log) = compiler.translate(source, real_architecture, &verbose, &compiler.machine_code).unwrap();
+            assert_eq!(found, fused, "{name} on {architecture}");
+            assert_eq!(occurrences(&assembly, ".local"), 0, "{name} on {architecture}");
+            assert_eq!(occurrences(&assembly, "call"), 0, "{name} on {architecture}");
+            let (code, log) = translate("sm", &["--ptxas-options=-v"], &compiler.machine_code);
             assert!(code.starts_with(b"\x7fELF"));
             let in_registers = "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads";
-            assert!(log.contains(in_registers), "{name} on {real_architecture}: {log}");
+            assert!(log.contains(in_registers), "{name} on {architecture}: {log}");
         }
     }
 
-    /// Of Horner's scheme on the coefficients of every stage.
-    fn additions(sign: &Sign) -> usize {
-        sign.stages().iter().map(|stage| stage.len() - 1).sum()
+    /// `times` the operations of `site`, in its arithmetic.
+    fn fused(site: &Elementwise, times: usize) -> [usize; 2] {
+        let fused = times * site.operations().fused;
+        if site.arithmetic() == Arithmetic::F64 { [fused, 0] } else { [0, fused] }
     }
 
     #[test]
     fn the_kernels_compile_to_nothing_but_the_arithmetic_of_the_polynomials() {
         let Some(compiler) = compiler() else { return };
-        for spec in ["paper:4", "paper:7", "paper:10", "paper:14"] {
-            let activation = designed(spec);
-            let Activation::Composition(sign) = &activation else { panic!("{spec}") };
-            let each = additions(sign) + 2;
-            for relu in [Relu::new(activation.clone(), 10.0), Relu::six(activation.clone(), 10.0)] {
-                check(&compiler, &relu.cuda_source::<f32>(), [4 * each, 0], spec);
-                check(&compiler, &relu.cuda_source::<f64>(), [4 * each, 0], spec);
+        for arithmetic in [Arithmetic::F64, Arithmetic::F32] {
+            let designed = |spec: &str| Activation::design_in(&spec.parse().unwrap(), arithmetic).unwrap().unwrap();
+            let series = |degree: usize, channels: usize| {
+                let series = Series { low: -1.0, high: 3.0, coefficients: vec![0.5; degree + 1] };
+                Elementwise::series(&vec![series; channels], arithmetic)
+            };
+            for (name, site) in [
+                ("paper:14", Elementwise::relu(&designed("paper:14"), 10.0)),
+                ("leastsq:127, six", Elementwise::relu6(&designed("leastsq:127"), 10.0)),
+                ("aq", Elementwise::relu(&designed("aq"), 10.0)),
+                ("degree 127", series(127, 1)),
+                ("degree 31 in 64 channels", series(31, 64)),
+            ] {
+                let source = site.cuda_source::<f32>();
+                // A thread has several values.
+                let each = if source.contains("constexpr int each = 4;") { 4 } else { 2 };
+                check(&compiler, &source, fused(&site, each), &format!("{name} in {arithmetic}"));
             }
-            for (kernel, matches) in [([2, 2], 3), ([3, 3], 8), ([5, 5], 24), ([1, 1], 0)] {
+            for (spec, kernel, matches) in [("paper:14", [3, 3], 8), ("paper:4", [5, 5], 24), ("leastsq:15", [2, 2], 3)]
+            {
                 let window = Window { kernel, stride: [2; 2], padding: [0; 2], dilation: [1; 2], ceil_mode: false };
-                let Some(pool) = MaxPool::new(sign.clone(), 10.0, window, false) else { continue };
-                let name = format!("{spec} {kernel:?}");
-                check(&compiler, &pool.cuda_source::<f32>(), [matches * (additions(sign) + 1), 0], &name);
+                let pool = MaxPool::new(&designed(spec), 10.0, window, false).unwrap();
+                let fused = fused(&Elementwise::relu(&designed(spec), 10.0), matches);
+                check(&compiler, &pool.cuda_source::<f64>(), fused, &format!("{spec} {kernel:?} in {arithmetic}"));
             }
         }
-        // Of Clenshaw's recurrence, one more for each stage.
-        for spec in ["paper:4", "paper:14", "minimax:63,63"] {
-            let activation = Activation::design_in(&spec.parse().unwrap(), Arithmetic::F32).unwrap().unwrap();
-            let Activation::Composition(sign) = &activation else { panic!("{spec}") };
-            let stages = additions(sign) + sign.stages().len();
-            let relu = Relu::six(activation.clone(), 10.0);
-            check(&compiler, &relu.cuda_source::<f32>(), [0, 4 * (stages + 2)], spec);
-            let window = Window { kernel: [3; 2], stride: [2; 2], padding: [1; 2], dilation: [1; 2], ceil_mode: false };
-            let pool = MaxPool::new(sign.clone(), 10.0, window, true).unwrap();
-            check(&compiler, &pool.cuda_source::<f32>(), [0, 8 * (stages + 1)], spec);
-        }
-        // Clenshaw's recurrence on 64 even coefficients, and c_0 + x·(c_1 + x·c_2).
-        check(&compiler, &Relu::new(designed("leastsq:127"), 1.0).cuda_source::<f32>(), [4 * 66, 0], "leastsq");
-        check(&compiler, &Relu::new(designed("aq"), 1.0).cuda_source::<f64>(), [4 * 3, 0], "aq");
     }
 
     #[test]
     fn devices_newer_than_the_compiler_are_given_assembly() {
         let Some(compiler) = compiler() else { return };
-        let source = Relu::new(designed("paper:7"), 1.0).cuda_source::<f32>();
+        let source = Elementwise::relu(&designed("paper:7"), 1.0).cuda_source::<f32>();
         let newest = compiler.newest().unwrap();
         assert!(newest >= 90, "{newest}");
         assert!(compiler.compile(&source, &format!("sm_{newest}")).unwrap().starts_with(b"\x7fELF"));
         let code = compiler.compile(&source, &format!("sm_{}", newest + 1)).unwrap();
         let text = CStr::from_bytes_with_nul(&code).unwrap().to_str().unwrap();
-        assert!(text.contains(&format!(".target sm_{newest}")) && text.contains(".entry relu"), "{text}");
+        assert!(text.contains(&format!(".target sm_{newest}")) && text.contains(".entry elementwise"), "{text}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use libloading::os::unix::Library;
 
 use super::CudaError;
-use crate::activation::BLOCK;
+use crate::activation::{BLOCK, Job};
 
 type Handle = *mut c_void;
 
@@ -31,6 +31,7 @@ pub struct Driver {
         *mut *mut c_void,
         *mut *mut c_void,
     ) -> c_int,
+    synchronize: unsafe extern "C" fn() -> c_int,
     error_text: unsafe extern "C" fn(c_int, *mut *const c_char) -> c_int,
 }
 
@@ -63,6 +64,7 @@ impl Driver {
                 load_module: *library.get(b"cuModuleLoadData\0")?,
                 get_function: *library.get(b"cuModuleGetFunction\0")?,
                 launch: *library.get(b"cuLaunchKernel\0")?,
+                synchronize: *library.get(b"cuCtxSynchronize\0")?,
                 error_text: *library.get(b"cuGetErrorString\0")?,
             })
         };
@@ -74,15 +76,24 @@ impl Driver {
     /// # Errors
     /// [`CudaError::Driver`].
     pub fn architecture(&self, device: usize) -> Result<String, CudaError> {
-        let device = self.device(device)?;
         // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR.
-        let attribute = |name| {
-            let mut value = 0;
-            // SAFETY: writes one number.
-            self.check("cuDeviceGetAttribute", unsafe { (self.device_attribute)(&mut value, name, device) })?;
-            Ok(value)
-        };
-        Ok(format!("sm_{}{}", attribute(75)?, attribute(76)?))
+        Ok(format!("sm_{}{}", self.attribute(device, 75)?, self.attribute(device, 76)?))
+    }
+
+    /// How many operations in f32 device number `device` does in the time of one in f64.
+    ///
+    /// # Errors
+    /// [`CudaError::Driver`].
+    pub fn cost_of_f64(&self, device: usize) -> Result<c_int, CudaError> {
+        // CU_DEVICE_ATTRIBUTE_SINGLE_TO_DOUBLE_PRECISION_PERF_RATIO.
+        self.attribute(device, 87)
+    }
+
+    fn attribute(&self, device: usize, name: c_int) -> Result<c_int, CudaError> {
+        let (device, mut value) = (self.device(device)?, 0);
+        // SAFETY: writes one number.
+        self.check("cuDeviceGetAttribute", unsafe { (self.device_attribute)(&mut value, name, device) })?;
+        Ok(value)
     }
 
     /// The kernel `name` of `machine_code` on device number `device`.
@@ -110,14 +121,9 @@ impl Driver {
     ///
     /// # Errors
     /// [`CudaError::Driver`].
-    pub unsafe fn launch<J: Copy>(
-        &self,
-        function: Function,
-        stream: usize,
-        grid: [u32; 2],
-        mut job: J,
-    ) -> Result<(), CudaError> {
-        let mut arguments = [(&raw mut job).cast::<c_void>()];
+    pub unsafe fn launch(&self, function: Function, stream: usize, grid: [u32; 2], job: &Job) -> Result<(), CudaError> {
+        // The driver copies the argument and does not write to it.
+        let mut arguments = [job.as_ptr().cast_mut().cast::<c_void>()];
         let [x, y] = grid;
         unsafe {
             self.within(function.context, || {
@@ -127,6 +133,15 @@ impl Driver {
                 self.check("cuLaunchKernel", status)
             })
         }
+    }
+
+    /// Wait until all that was queued on the device of `function` has run.
+    ///
+    /// # Errors
+    /// [`CudaError::Driver`], for what failed there as well.
+    pub fn synchronize(&self, function: Function) -> Result<(), CudaError> {
+        // SAFETY: the context is that in which the function was loaded.
+        unsafe { self.within(function.context, || self.check("cuCtxSynchronize", (self.synchronize)())) }
     }
 
     /// The driver's name of device number `number`.

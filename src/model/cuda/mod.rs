@@ -9,12 +9,12 @@ mod driver;
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::CStr;
-use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{LazyLock, Mutex, Once, OnceLock, PoisonError};
 
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::libtorch::current_stream;
-use crate::activation::{Addresses, Element, MaxPool, Planes, Relu};
+use crate::activation::{Addresses, Arithmetic, Channels, Element, Elementwise, Job, MaxPool, Planes};
 use compiler::Compiler;
 pub(super) use counters::Counters;
 use driver::{Driver, Function};
@@ -57,22 +57,32 @@ pub(super) fn architectures(count: usize) -> Result<Vec<Option<String>>, &'stati
 /// The kernels of one site, for each kind of values; a table of sites is for one device.
 #[derive(Debug, Default)]
 pub(super) struct Kernel {
-    singles: OnceLock<(usize, Option<Function>)>,
-    doubles: OnceLock<(usize, Option<Function>)>,
+    singles: OnceLock<OfKind>,
+    doubles: OnceLock<OfKind>,
+}
+
+/// The kernel of one kind of values.
+#[derive(Debug)]
+struct OfKind {
+    device: usize,
+    /// None where it cannot be used.
+    function: Option<Function>,
+    /// Parameters and ends of range on the device, where channels are not alike.
+    tables: Option<[Tensor; 2]>,
 }
 
 impl Kernel {
-    /// The kernel for values of `kind` on `device`; none where it cannot be used.
-    fn get(&self, device: usize, kind: Kind, name: &CStr, source: impl FnOnce() -> String) -> Option<Function> {
-        let of_kind = if kind == Kind::Double { &self.doubles } else { &self.singles };
-        let &(for_device, function) = of_kind.get_or_init(|| (device, function(device, name, source())));
-        function.filter(|_| for_device == device)
+    /// The kernel for values of `T` on `device`; none where it cannot be used.
+    fn get<T: Value>(&self, device: usize, make: impl FnOnce() -> OfKind) -> Option<(Function, &OfKind)> {
+        let of_kind = if T::KIND == Kind::Double { &self.doubles } else { &self.singles };
+        let kernel = of_kind.get_or_init(make);
+        kernel.function.filter(|_| kernel.device == device).map(|function| (function, kernel))
     }
 
-    /// Compile what `relu` needs for f32 on `device`, before anybody waits for it.
-    pub fn prepare_relu(&self, relu: &Relu, device: Device) {
+    /// Compile what `site` needs for f32 on `device`, before anybody waits for it.
+    pub fn prepare_elementwise(&self, site: &Elementwise, device: Device) {
         if let Device::Cuda(device) = device {
-            let _ = self.relu::<f32>(relu, device);
+            let _ = self.elementwise::<f32>(site, device);
         }
     }
 
@@ -83,21 +93,41 @@ impl Kernel {
         }
     }
 
-    fn relu<T: Value>(&self, relu: &Relu, device: usize) -> Option<Function> {
-        self.get(device, T::KIND, c"relu", || relu.cuda_source::<T>())
+    fn elementwise<T: Value>(&self, site: &Elementwise, device: usize) -> Option<(Function, &OfKind)> {
+        self.get::<T>(device, || {
+            let compiled = function(device, c"elementwise", site.cuda_source::<T>(), is_f64(site.arithmetic()));
+            let tables = site.channels().map(|_| tables::<T>(site, Device::Cuda(device))).transpose();
+            OfKind { device, function: compiled.filter(|_| tables.is_ok()), tables: tables.ok().flatten() }
+        })
     }
 
-    fn max_pool<T: Value>(&self, pool: &MaxPool, device: usize) -> Option<Function> {
-        self.get(device, T::KIND, c"max_pool", || pool.cuda_source::<T>())
+    fn max_pool<T: Value>(&self, pool: &MaxPool, device: usize) -> Option<(Function, &OfKind)> {
+        self.get::<T>(device, || {
+            let function = function(device, c"max_pool", pool.cuda_source::<T>(), is_f64(pool.arithmetic()));
+            OfKind { device, function, tables: None }
+        })
     }
 }
+
+/// What the kernel of a site whose channels are not alike reads, on `device`: the parameters, and the ends of the ranges.
+fn tables<T: Value>(site: &Elementwise, device: Device) -> Result<[Tensor; 2], TchError> {
+    let kind = match site.arithmetic() {
+        Arithmetic::F64 => Kind::Double,
+        Arithmetic::F32 => Kind::Float,
+    };
+    let parameters = Tensor::f_from_slice(&site.cuda_table())?.f_to_kind(kind)?.f_to_device(device)?;
+    Ok([parameters, Tensor::f_from_slice(&site.cuda_ends::<T>())?.f_to_device(device)?])
+}
+
+/// From how many operations in f32 for one in f64 on a device is told to be slow at it.
+const SLOW_F64: i32 = 8;
 
 /// Kernels by device and program; none where it failed.
 type Known = HashMap<(usize, String), Option<Function>>;
 
-/// The kernel `name` of the program `source` on a device, compiled once in this process; none, after a warning, where that
-/// fails.
-fn function(device: usize, name: &CStr, source: String) -> Option<Function> {
+/// The kernel `name` of the program `source`, which may compute in f64, on a device, compiled once in this process; none, after
+/// a warning, where that fails.
+fn function(device: usize, name: &CStr, source: String, in_f64: bool) -> Option<Function> {
     static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
     static WARNED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     // Once for each reason.
@@ -107,6 +137,15 @@ fn function(device: usize, name: &CStr, source: String) -> Option<Function> {
         }
     };
     let cuda = CUDA.as_ref().inspect_err(|error| warn(error)).ok()?;
+    if in_f64 && let Ok(times @ SLOW_F64..) = cuda.driver.cost_of_f64(device) {
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            eprintln!(
+                "warning: cuda:{device} computes f64 {times} times more slowly than f32, and activations are computed in f64; \
+                 --arithmetic f32 is faster"
+            );
+        });
+    }
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let make = |source: &str| {
         let code = cuda.compiler.compile(source, &cuda.driver.architecture(device)?)?;
@@ -115,41 +154,61 @@ fn function(device: usize, name: &CStr, source: String) -> Option<Function> {
     *known.entry((device, source)).or_insert_with_key(|(_, source)| make(source).inspect_err(|error| warn(error)).ok())
 }
 
-/// Queue `function` on the stream that libtorch uses on this thread.
+/// Queue `function` on the stream that libtorch uses on this thread. Where `CUDA_LAUNCH_BLOCKING` is 1, as for libtorch itself,
+/// wait for it, so that a failure is told where it happens, and not at the next copy from the device.
 ///
 /// # Safety
 /// As for [`Driver::launch`].
-unsafe fn launch<J: Copy>(device: usize, function: Function, grid: [u32; 2], job: J) -> Result<(), TchError> {
+unsafe fn launch(device: usize, function: Function, grid: [u32; 2], job: &Job) -> Result<(), TchError> {
     let failed = |reason: String| TchError::Torch(format!("a kernel for CUDA cannot be started: {reason}"));
     let stream = current_stream(device as i8).map_err(|error| failed(error.what().to_owned()))?;
     let Ok(cuda) = &*CUDA else { return Ok(()) };
-    unsafe { cuda.driver.launch(function, stream, grid, job) }.map_err(|error| failed(error.to_string()))
+    unsafe { cuda.driver.launch(function, stream, grid, job) }.map_err(|error| failed(error.to_string()))?;
+    static BLOCKING: LazyLock<bool> =
+        LazyLock::new(|| std::env::var_os("CUDA_LAUNCH_BLOCKING").is_some_and(|v| v == "1"));
+    if *BLOCKING {
+        let failed =
+            |error| TchError::Torch(format!("a kernel for CUDA failed, of a grid of {grid:?} blocks: {error}"));
+        cuda.driver.synchronize(function).map_err(failed)?;
+    }
+    Ok(())
 }
 
-/// y ← the approximate ReLU of `x`, both dense, of one layout, and one of `images` images after the other; they may be the
-/// same. What is outside is counted where `counters` says. False, and nothing done, where there is no kernel.
+/// y ← what `site` makes of `x`, both dense, of one layout, in which the channels lie as `channels` says, and one of `images`
+/// images after the other; they may be the same. What is outside is counted where `counters` says. False, and nothing done,
+/// where there is no kernel.
 ///
 /// # Errors
 /// What libtorch and the driver report.
-pub(super) fn relu<T: Value>(
-    relu: &Relu,
+pub(super) fn elementwise<T: Value>(
+    site: &Elementwise,
     x: &Tensor,
     y: &Tensor,
+    channels: Channels,
     images: i64,
     kernel: &Kernel,
     counters: impl FnOnce() -> Result<u64, TchError>,
 ) -> Result<bool, TchError> {
     let Device::Cuda(device) = x.device() else { return Ok(false) };
-    let Some(function) = kernel.relu::<T>(relu, device) else { return Ok(false) };
+    let Some((function, kernel)) = kernel.elementwise::<T>(site, device) else { return Ok(false) };
     let values = x.numel() as i64;
     if values > 0 {
-        let counters = counters()?;
-        let at = Addresses { x: x.data_ptr() as u64, y: y.data_ptr() as u64, counters };
-        let (grid, job) = relu.cuda_job::<T>(at, images, values / images);
+        let [table, ends] = kernel.tables.as_ref().map_or([0; 2], |tables| tables.each_ref().map(address));
+        let at = Addresses { x: address(x), y: address(y), counters: counters()?, table, ends };
+        let (grid, job) = site.cuda_job::<T>(at, images, values / images, channels);
         // SAFETY: the kernel is that of the job; libtorch frees the memory of tensors in the order of the stream.
-        unsafe { launch(device, function, grid, job)? };
+        unsafe { launch(device, function, grid, &job)? };
     }
     Ok(true)
+}
+
+fn is_f64(arithmetic: Arithmetic) -> bool {
+    arithmetic == Arithmetic::F64
+}
+
+/// Where the values of `x` begin on its device.
+fn address(x: &Tensor) -> u64 {
+    x.data_ptr() as u64
 }
 
 /// The approximate max-pool of `x`, of shape [N, C, H, W] and any strides, with the channels side by side if those of `x`
@@ -178,12 +237,11 @@ pub(super) fn max_pool<T: Value>(
     if y.numel() == 0 {
         return Ok(Some(y));
     }
-    let Some(function) = kernel.max_pool::<T>(pool, device) else { return Ok(None) };
-    let counters = counters()?;
-    let at = Addresses { x: x.data_ptr() as u64, y: y.data_ptr() as u64, counters };
+    let Some((function, _)) = kernel.max_pool::<T>(pool, device) else { return Ok(None) };
+    let at = Addresses { x: address(x), y: address(&y), counters: counters()?, table: 0, ends: 0 };
     let planes = Planes { shape: [images, channels, height, width], strides, channels_last };
     let Some((grid, job)) = pool.cuda_job::<T>(at, planes) else { return Ok(None) };
     // SAFETY: as above.
-    unsafe { launch(device, function, grid, job)? };
+    unsafe { launch(device, function, grid, &job)? };
     Ok(Some(y))
 }

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::counting::{Outside, clipped, count_by_tensors};
+use super::counting::{Ends, Outside, comparable, count_by_tensors};
 use super::tensors::{GRAIN, in_channels_last, spread, suggests_channels_last};
 use super::{Inputs, Misfit, Operator, Pass, Replacement};
 use crate::activation::{self, Activation, Cost, Element, MAX_WINDOW, Plane, Window, exact};
@@ -91,13 +91,15 @@ impl Operator for MaxPool {
 
     fn replacement(&self, activation: &Activation, inputs: Inputs) -> Result<Box<dyn Replacement>, Misfit> {
         let window = self.0;
-        let Activation::Composition(sign) = activation else { return Err(Misfit::NoMax) };
+        if matches!(activation, Activation::Polynomial(polynomial) if polynomial.is_parabola()) {
+            return Err(Misfit::NoMax);
+        }
         let [height, width] = window.kernel;
         if window.len() > MAX_WINDOW {
             return Err(Misfit::Window { height, width });
         }
-        let pool = activation::MaxPool::new(sign.clone(), inputs.range, window, inputs.non_negative);
-        let pool = pool.ok_or(Misfit::NoRoom { bound: sign.bound(), values: window.len() })?;
+        let pool = activation::MaxPool::new(activation, inputs.range, window, inputs.non_negative);
+        let pool = pool.ok_or(Misfit::NoRoom { bound: activation.bound(), values: window.len() })?;
         Ok(Box::new(Approximate(pool.clipping(inputs.clip))))
     }
 }
@@ -155,8 +157,11 @@ impl Replacement for Approximate {
         if let Some(y) = computed {
             return Ok(y);
         }
-        count_by_tensors(&x, pool.range(), images, overflow)?;
-        let y = pool.of_tensor(&clipped(pool.clip(), &x)?)?;
+        let wide = comparable(&x)?;
+        let [low, high] = pool.ends(&wide)?;
+        count_by_tensors(&wide, [&low, &high], images, overflow)?;
+        let clipped = if pool.clips() { wide.f_clamp_tensor(Some(&low), Some(&high))? } else { wide };
+        let y = pool.of_tensor(&clipped)?.f_to_kind(x.f_kind()?)?;
         if suggests_channels_last(&x) { in_channels_last(&y) } else { y.f_contiguous() }
     }
 
@@ -192,7 +197,7 @@ fn run<T: Element>(
     let planes = x.numel() / plane.len().max(1);
     let (from, to) = (x.data_ptr() as usize, y.data_ptr() as usize);
     spread(planes, (GRAIN / plane.len().max(1)).max(1), |begin, end| {
-        let mut outside = Outside::new(pool.range(), &owners);
+        let mut outside = Outside::new(Ends::Alike([-pool.range(), pool.range()]), &owners);
         let report = &mut |at: usize, row: &[T]| outside.see(at, row);
         // SAFETY: both tensors hold `planes` planes without gaps; threads have disjoint planes.
         unsafe { pool.run(from as *const T, to as *mut T, plane, begin..end, report) };

@@ -1,6 +1,7 @@
 //! Functions of a network that are no polynomials and have replacements: one file each, and a line each in [`recognised`].
 
 mod counting;
+mod elementwise;
 mod max_pool;
 mod relu;
 mod relu6;
@@ -80,7 +81,7 @@ pub(super) struct Pass<'a> {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Misfit {
     #[error(
-        "one polynomial is no max; leave max-pools exact (--maxpool exact), or take a composition such as paper:14"
+        "square and aq are no max; leave max-pools exact (--maxpool exact), or take another activation, as paper:14"
     )]
     NoMax,
     #[error("ReLU6 is ReLU(x) - ReLU(x-6), which of parabolas is a line; take another activation than square and aq")]

@@ -2,9 +2,9 @@
 
 use tch::{TchError, Tensor};
 
-use super::relu::Approximate;
+use super::elementwise::Approximate;
 use super::{Inputs, Misfit, Operator, Replacement};
-use crate::activation::{self, Activation, Cost};
+use crate::activation::{Activation, Cost, Elementwise};
 use crate::model::graph::{Graph, Node};
 
 pub(super) const NAME: &str = "relu6";
@@ -47,8 +47,8 @@ impl Operator for Relu6 {
         match activation {
             Activation::Polynomial(polynomial) if polynomial.is_parabola() => Err(Misfit::Line),
             _ => {
-                let six = activation::Relu::six(activation.clone(), inputs.range).clipping(inputs.clip);
-                Ok(Box::new(Approximate(six)))
+                let six = Elementwise::relu6(activation, inputs.range).clipping(inputs.clip);
+                Ok(Box::new(Approximate::new(six)))
             }
         }
     }
