@@ -157,12 +157,14 @@ void run(torch::jit::Stack& stack) {
   torch::jit::push(stack, std::move(y));
 }
 
-// The interpreter keeps one operation for all nodes of a schema, so that the convolution is an input.
-torch::jit::RegisterOperators operators({torch::jit::Operator(
-    "polyact::convolution(Tensor x, Any convolutions, int index, bool prepared, Tensor? residual, bool residual_first) "
-    "-> Tensor",
-    run, c10::AliasAnalysisKind::FROM_SCHEMA)});
-
 }  // namespace
+
+void register_convolution() {
+  // The interpreter keeps one operation for all nodes of a schema, so that the convolution is an input.
+  static const torch::jit::RegisterOperators operators({torch::jit::Operator(
+      "polyact::convolution(Tensor x, Any convolutions, int index, bool prepared, Tensor? residual, bool residual_first) "
+      "-> Tensor",
+      run, c10::AliasAnalysisKind::FROM_SCHEMA)});
+}
 
 }  // namespace polyact

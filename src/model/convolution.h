@@ -46,4 +46,7 @@ struct Convolutions : torch::CustomClassHolder {
   std::vector<std::unique_ptr<Convolution>> all;
 };
 
+// Makes the operator known that runs one of them; needed before a graph has it.
+void register_convolution();
+
 }  // namespace polyact

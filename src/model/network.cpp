@@ -3,17 +3,35 @@
 
 #include "polyact/src/model/archive.h"
 #include "polyact/src/model/bridge.rs.h"
+#include "polyact/src/model/convolution.h"
+#include "polyact/src/model/forks.h"
 #include "polyact/src/model/graph.h"
 #include "polyact/src/model/layout.h"
 #include "polyact/src/model/naming.h"
 #include "polyact/src/model/operator.h"
 #include "polyact/src/model/output.h"
+#include "polyact/src/model/strides.h"
 #include "polyact/src/model/swap.h"
 #include "polyact/src/model/writes.h"
 
 namespace polyact {
 
+namespace {
+
+// Makes our operators known. A global that registers itself would be simpler, and would keep libtorch linked to every program that
+// this object is linked into, those that run no network included.
+void register_operators() {
+  register_completed();
+  register_convolution();
+  register_site();
+  register_strides();
+  register_view();
+}
+
+}  // namespace
+
 std::unique_ptr<Network> load(rust::Str path, rust::Str device, rust::Str extra_file) {
+  register_operators();
   std::string name(extra_file);
   torch::jit::ExtraFilesMap extra{{name, ""}};
   auto module = load_frozen(std::string(path), c10::Device(std::string(device)), extra);

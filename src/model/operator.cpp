@@ -22,17 +22,19 @@ void site(torch::jit::Stack& stack, bool in_place) {
   torch::jit::push(stack, plain ? in_default_strides(*y) : std::move(*y));
 }
 
-// The interpreter runs these; they never meet the dispatcher, so they need no kernel per device.
-torch::jit::RegisterOperators operators({
-    torch::jit::Operator(
-        "polyact::site(Tensor x, Any sites, int index) -> Tensor",
-        [](torch::jit::Stack& stack) { site(stack, false); }, c10::AliasAnalysisKind::FROM_SCHEMA),
-    torch::jit::Operator(
-        "polyact::site_(Tensor(a!) x, Any sites, int index) -> Tensor(a!)",
-        [](torch::jit::Stack& stack) { site(stack, true); }, c10::AliasAnalysisKind::FROM_SCHEMA),
-});
-
 }  // namespace
+
+void register_site() {
+  // The interpreter runs these; they never meet the dispatcher, so they need no kernel per device.
+  static const torch::jit::RegisterOperators operators({
+      torch::jit::Operator(
+          "polyact::site(Tensor x, Any sites, int index) -> Tensor",
+          [](torch::jit::Stack& stack) { site(stack, false); }, c10::AliasAnalysisKind::FROM_SCHEMA),
+      torch::jit::Operator(
+          "polyact::site_(Tensor(a!) x, Any sites, int index) -> Tensor(a!)",
+          [](torch::jit::Stack& stack) { site(stack, true); }, c10::AliasAnalysisKind::FROM_SCHEMA),
+  });
+}
 
 bool is_given_away(const at::Tensor& x) {
   return x.use_count() == 1 && x.has_storage() && x.storage().use_count() == 1 && x.is_non_overlapping_and_dense();

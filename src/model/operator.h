@@ -20,4 +20,7 @@ struct SitesHolder : torch::CustomClassHolder {
 // interpreter gives a value away at its last use, and whoever is given it may write into it.
 bool is_given_away(const at::Tensor& x);
 
+// Makes the operator known; needed before a graph has it.
+void register_site();
+
 }  // namespace polyact

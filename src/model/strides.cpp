@@ -31,15 +31,17 @@ void meet(torch::jit::Stack& stack) {
   torch::jit::push(stack, prepared && !all ? in_default_strides(x) : std::move(x));
 }
 
-torch::jit::RegisterOperators operators({
-    torch::jit::Operator("polyact::prepares(Tensor x) -> bool", prepares, c10::AliasAnalysisKind::FROM_SCHEMA),
-    torch::jit::Operator(
-        "polyact::leave(Tensor(a) x, bool prepared) -> Tensor(a)", leave, c10::AliasAnalysisKind::FROM_SCHEMA),
-    torch::jit::Operator(
-        "polyact::meet(Tensor(a) x, bool prepared, bool all) -> Tensor(a)", meet, c10::AliasAnalysisKind::FROM_SCHEMA),
-});
-
 }  // namespace
+
+void register_strides() {
+  static const torch::jit::RegisterOperators operators({
+      torch::jit::Operator("polyact::prepares(Tensor x) -> bool", prepares, c10::AliasAnalysisKind::FROM_SCHEMA),
+      torch::jit::Operator(
+          "polyact::leave(Tensor(a) x, bool prepared) -> Tensor(a)", leave, c10::AliasAnalysisKind::FROM_SCHEMA),
+      torch::jit::Operator(
+          "polyact::meet(Tensor(a) x, bool prepared, bool all) -> Tensor(a)", meet, c10::AliasAnalysisKind::FROM_SCHEMA),
+  });
+}
 
 at::Tensor in_default_strides(const at::Tensor& x) {
   std::vector<int64_t> strides(static_cast<size_t>(x.dim()));

@@ -11,4 +11,7 @@ at::Tensor in_default_strides(const at::Tensor& x);
 // Whether PyTorch makes channels-last outputs of `x`.
 bool suggests_channels_last(const at::Tensor& x);
 
+// Makes the operators known that change how tensors lie; needed before a graph has them.
+void register_strides();
+
 }  // namespace polyact

@@ -24,10 +24,6 @@ bool may_write(const Node& node) {
   return !schema || schema->is_mutable() || !told;
 }
 
-torch::jit::RegisterOperators views({torch::jit::Operator(
-    "polyact::view(Tensor given, Tensor(a) x) -> Tensor(a)",
-    [](torch::jit::Stack& stack) { torch::jit::drop(stack, 1); }, c10::AliasAnalysisKind::FROM_SCHEMA)});
-
 // The tensor of which `node` may give a view, or itself, with nothing in its schema that tells of it; none of all else.
 Value* hidden_source(Node& node) {
   static const std::unordered_set<std::string> hiding = {"aten::type_as", "aten::atleast_1d", "aten::atleast_2d", "aten::atleast_3d"};
@@ -39,6 +35,12 @@ Value* hidden_source(Node& node) {
 }
 
 }  // namespace
+
+void register_view() {
+  static const torch::jit::RegisterOperators operators({torch::jit::Operator(
+      "polyact::view(Tensor given, Tensor(a) x) -> Tensor(a)",
+      [](torch::jit::Stack& stack) { torch::jit::drop(stack, 1); }, c10::AliasAnalysisKind::FROM_SCHEMA)});
+}
 
 void show_views(Graph& graph) {
   walk(*graph.block(), [&](Node& node) {

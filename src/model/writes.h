@@ -23,6 +23,9 @@ void walk(torch::jit::Block& block, const Visit& visit) {
 // operator of ours hands on what they give, and its schema tells of what it may be.
 void show_views(torch::jit::Graph& graph);
 
+// Makes that operator known; needed before `show_views`.
+void register_view();
+
 // The writes in a graph, as they were when this was made.
 class Writes {
  public:
