@@ -63,6 +63,11 @@ mod libtorch {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
         // The linker drops libtorch_cuda, which nothing names directly, and CUDA would read as absent.
         println!("cargo:rustc-link-arg=-Wl,--no-as-needed");
+        // The program that runs no networks names nothing of libtorch and must not load it. What it exports counts as named: by
+        // default all that libtorch has as well, such as instances of C++ templates.
+        for arguments in ["--as-needed", "--exclude-libs,ALL"] {
+            println!("cargo:rustc-link-arg-bin=polyact=-Wl,{arguments}");
+        }
         println!("cargo:rustc-link-arg=-ltorch");
     }
 

@@ -1,22 +1,18 @@
-//! The command `polyact`: parse, run, exit code. What it does is in the library's `cli`.
+//! The command `polyact`: parse, run, exit code. What needs libtorch is left to the program `polyact-network`, since a program
+//! that is linked with libtorch loads it at every start, whatever it then does; this one names no function that needs it.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use polyact::cli::{Cli, run};
+#[cfg(feature = "libtorch")]
+use polyact::cli::hand_over;
+use polyact::cli::{Cli, ended, run};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     #[cfg(feature = "libtorch")]
-    cli.settings().apply();
-    match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
-        Err(failure) => {
-            // libtorch puts a backtrace below the first line of its messages.
-            let message = failure.to_string();
-            eprintln!("Error: {}", message.lines().next().unwrap_or_default());
-            ExitCode::from(failure.exit_code())
-        }
-    }
+    let result = run(cli, hand_over);
+    #[cfg(not(feature = "libtorch"))]
+    let result = run(cli);
+    ended(result)
 }

@@ -1,5 +1,7 @@
 //! How a command fails: one line and an exit code.
 
+use std::process::ExitCode;
+
 use crate::minimax::{ApproximationError, DesignError, SearchError};
 use crate::report::plot::PlotError;
 use crate::report::{MergeError, ReadError, ResultsError};
@@ -33,6 +35,14 @@ pub enum Failure {
     #[error("a result cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[cfg(feature = "libtorch")]
+    #[error(
+        "{path}, the program that runs networks, does not start: {source}; install it beside polyact, from the same build"
+    )]
+    Program { path: String, source: std::io::Error },
+    #[cfg(feature = "libtorch")]
+    #[error("polyact is of version {caller}, and polyact-network beside it of {own}; install both from the same build")]
+    Versions { caller: String, own: &'static str },
+    #[cfg(feature = "libtorch")]
     #[error(transparent)]
     Model(#[from] crate::model::ModelError),
     #[cfg(feature = "libtorch")]
@@ -50,6 +60,20 @@ pub enum Failure {
     #[cfg(feature = "libtorch")]
     #[error(transparent)]
     Configuration(#[from] crate::evaluation::ConfigurationError),
+}
+
+/// What a program returns that ends so; a failure is told on stderr, in one line.
+pub fn ended(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            // libtorch puts a backtrace below the first line of its messages.
+            let message = failure.to_string();
+            eprintln!("Error: {}", message.lines().next().unwrap_or_default());
+            ExitCode::from(failure.exit_code())
+        }
+    }
 }
 
 impl Failure {

@@ -14,7 +14,11 @@ mod doctor;
 mod eval;
 mod failure;
 #[cfg(feature = "libtorch")]
+mod handover;
+#[cfg(feature = "libtorch")]
 mod inspect;
+#[cfg(feature = "libtorch")]
+mod network;
 #[cfg(feature = "libtorch")]
 mod options;
 mod output;
@@ -45,7 +49,11 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-pub use failure::Failure;
+pub use failure::{Failure, ended};
+#[cfg(feature = "libtorch")]
+pub use handover::{check_caller, hand_over};
+#[cfg(feature = "libtorch")]
+pub use network::NetworkCommand;
 #[cfg(feature = "libtorch")]
 pub use settings::Settings;
 
@@ -65,15 +73,8 @@ enum Command {
     Design(design::Arguments),
     Search(search::Arguments),
     #[cfg(feature = "libtorch")]
-    Inspect(inspect::Arguments),
-    #[cfg(feature = "libtorch")]
-    Calibrate(Box<calibrate::Arguments>),
-    #[cfg(feature = "libtorch")]
-    Eval(Box<eval::Arguments>),
-    #[cfg(feature = "libtorch")]
-    Sweep(Box<sweep::Arguments>),
-    #[cfg(feature = "libtorch")]
-    Reproduce(Box<reproduce::Arguments>),
+    #[command(flatten)]
+    Network(NetworkCommand),
     Report(report::Arguments),
     Doctor(doctor::Arguments),
     /// Print the completions of a shell: `polyact completions bash > /etc/bash_completion.d/polyact`
@@ -86,40 +87,23 @@ enum Command {
     },
 }
 
-#[cfg(feature = "libtorch")]
-impl Cli {
-    /// What the command line says of the whole process.
-    pub fn settings(&self) -> Settings {
-        match &self.command {
-            Command::Inspect(arguments) => arguments.device().settings(),
-            Command::Calibrate(arguments) => arguments.device().settings(),
-            Command::Eval(arguments) => arguments.device().settings(),
-            Command::Sweep(arguments) => arguments.device().settings(),
-            Command::Reproduce(arguments) => arguments.device().settings(),
-            _ => Settings::default(),
-        }
-    }
-}
-
-/// Do what the command line asks for, after its settings were put into force.
+/// Do what the command line asks for; `network` does what needs libtorch.
 ///
 /// # Errors
 /// [`Failure`]: one line that says what was wrong, and the exit code.
-pub fn run(cli: Cli) -> Result<(), Failure> {
+pub fn run(
+    cli: Cli,
+    #[cfg(feature = "libtorch")] network: impl FnOnce(NetworkCommand) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     match cli.command {
         Command::Design(arguments) => design::run(arguments),
         Command::Search(arguments) => search::run(arguments),
         #[cfg(feature = "libtorch")]
-        Command::Inspect(arguments) => inspect::run(&arguments),
-        #[cfg(feature = "libtorch")]
-        Command::Calibrate(arguments) => calibrate::run(&arguments),
-        #[cfg(feature = "libtorch")]
-        Command::Eval(arguments) => eval::run(&arguments),
-        #[cfg(feature = "libtorch")]
-        Command::Sweep(arguments) => sweep::run(*arguments),
-        #[cfg(feature = "libtorch")]
-        Command::Reproduce(arguments) => reproduce::run(*arguments),
+        Command::Network(command) => network(command),
         Command::Report(arguments) => report::run(&arguments),
+        #[cfg(feature = "libtorch")]
+        Command::Doctor(arguments) => network(NetworkCommand::Doctor(arguments)),
+        #[cfg(not(feature = "libtorch"))]
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
