@@ -1,14 +1,22 @@
 """Time of whole networks: polyact, exact and approximate, against PyTorch, in one run on one machine.
 
     scripts/bench [--networks resnet18,resnet152,vgg16_bn] [--runs 9] [--batch 8] [--threads 2] [--compile-limit 900]
+    scripts/bench --quick
 
 Every contestant is a process of its own that loads the network (torchvision, random weights) and waits for its turn; in
 each round each computes one batch. Approximate means paper:14 at every ReLU and max-pool. Prints the table, and writes it
 as results/bench.md, the medians as results/bench.csv and a chart as results/bench.svg.
+
+--quick takes one network, fewer rounds, and leaves out what is written by hand in PyTorch: less than three minutes on two
+cores once the program is built. It writes results/bench-quick.md and so on. Other flags still count.
+
+Interrupted (Ctrl-C, SIGTERM), it ends all that it started, writes the networks that are done, if any, and exits with 130.
 """
 
 import argparse
+import contextlib
 import csv
+import io
 import json
 import os
 import resource
@@ -128,14 +136,67 @@ def contestant(kind: str, network: str, folder: Path, batch: int, threads: int) 
             print(time.perf_counter() - started, flush=True)
 
 
+class Interrupted(Exception):
+    """By Ctrl-C or SIGTERM."""
+
+
+class Children:
+    """The processes that run, each the leader of a group with all that it starts. The first interruption raises `Interrupted`."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self):
+        self.running = []
+        self.is_interrupted = self.is_starting = False
+        for number in self.SIGNALS:
+            signal.signal(number, self.interrupt)
+
+    def interrupt(self, *_) -> None:
+        self.is_interrupted = True
+        self.ignore_signals()
+        if not self.is_starting:
+            raise Interrupted
+
+    def start(self, command: list, **options) -> subprocess.Popen:
+        # No process may be there that is not in the list.
+        self.is_starting = True
+        child = subprocess.Popen([str(part) for part in command], text=True, start_new_session=True, **options)
+        self.running.append(child)
+        self.is_starting = False
+        if self.is_interrupted:
+            raise Interrupted
+        return child
+
+    def run(self, command: list, **options) -> str:
+        """What the command prints; it must succeed."""
+        child = self.start(command, stdout=subprocess.PIPE, **options)
+        printed = child.communicate()[0]
+        self.running.remove(child)
+        if child.returncode:
+            sys.exit(f"bench: {' '.join(child.args)} failed, exit code {child.returncode}")
+        return printed
+
+    def ignore_signals(self) -> None:
+        for number in self.SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+    def end(self) -> None:
+        """End all that run."""
+        for child in self.running:
+            # The group is there until its leader is waited for, which may have been the last thing done.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        self.running = []
+
+
 class Process:
     """A contestant; what became of it, and the seconds until then."""
 
-    def __init__(self, command: list, threads: int, limit: float):
+    def __init__(self, children: Children, command: list, threads: int, limit: float):
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-        self.child = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
-        )
+        self.children = children
+        self.child = children.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         started = time.perf_counter()
         self.state = self.wait(limit)
         self.warm_up = time.perf_counter() - started
@@ -155,27 +216,29 @@ class Process:
         if self.state == "ready":
             self.child.stdin.close()
             self.child.wait()
+            self.children.running.remove(self.child)
 
 
-def program() -> str:
+def program(children: Children) -> str:
     """The path of the built benchmark."""
-    command = ["cargo", "bench", "--bench", "network", "--no-run", "--message-format", "json"]
-    lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    command = ["cargo", "bench", "--quiet", "--bench", "network", "--no-run", "--message-format", "json"]
+    lines = children.run(command, cwd=ROOT).splitlines()
     built = [json.loads(line) for line in lines if line.startswith("{")]
     return next(b["executable"] for b in built if b.get("executable") and b["target"]["name"] == "network")
 
 
-def measure(network: str, args, benchmark: str, folder: Path) -> dict:
+def measure(network: str, args, benchmark: str, folder: Path, children: Children) -> dict:
     """Medians of seconds an image, and of the ratio to PyTorch eager in the same round; peak MiB; remarks."""
     archive = ROOT / "tests/python/torchvision_archive.py"
-    subprocess.run([sys.executable, "-W", "ignore", archive, network, "traced", folder], check=True, stdout=subprocess.DEVNULL)
+    children.run([sys.executable, "-W", "ignore", archive, network, "traced", folder])
     mine = [benchmark, folder / "model.pt", args.batch, 224, RANGE]
     turns = {}
     for kind in args.only.split(","):
         print(f"bench: {network}: {kind}", file=sys.stderr)
         theirs = [sys.executable, "-W", "ignore", __file__, "--contestant", kind, "--networks", network, "--folder", folder]
         theirs += ["--batch", args.batch, "--threads", args.threads]
-        turns[kind] = Process(mine if kind.startswith("polyact") else theirs, args.threads, args.compile_limit if kind == "compiled" else 600)
+        limit = args.compile_limit if kind == "compiled" else 600
+        turns[kind] = Process(children, mine if kind.startswith("polyact") else theirs, args.threads, limit)
     rounds = {kind: [] for kind, process in turns.items() if process.state == "ready"}
     for turn in range(args.runs + 1):
         for kind, seconds in rounds.items():
@@ -209,7 +272,8 @@ def median_ratio(rounds: dict, kind: str, to: str):
 
 
 def markdown(results: dict, args) -> str:
-    lines = [
+    quick = ["Quick: fewer rounds than figures to be quoted need.", ""] if args.quick else []
+    lines = quick + [
         f"Medians of {args.runs} rounds in which all take turns; batch {args.batch}, {args.threads} threads, 224×224; approximate is",
         "paper:14 at every ReLU and max-pool. The ratio is the median of the rounds' ratios to PyTorch eager.",
         "",
@@ -261,8 +325,48 @@ def chart(results: dict) -> str:
     )
 
 
+def write(results: dict, args) -> Path:
+    """Write table, chart and CSV, each whole or not at all; the path of the CSV."""
+    stem = ROOT / "results" / ("bench-quick" if args.quick else "bench")
+
+    def replace(ending: str, text: str) -> Path:
+        path, new = stem.with_suffix(ending), stem.with_suffix(ending + ".new")
+        new.write_text(text)
+        return new.rename(path)
+
+    header = ["network", "contestant", "batch", "threads", "seconds_an_image", "ratio_to_eager", "peak_mib", "warm_up_seconds"]
+    rows = io.StringIO(newline="")
+    table = csv.writer(rows)
+    table.writerow(header)
+    for network, result in results.items():
+        for kind, row in result.items():
+            table.writerow([network, kind, args.batch, args.threads, row["seconds"], row["ratio"], row["memory"], row["warm_up"]])
+    replace(".md", markdown(results, args))
+    replace(".svg", chart(results))
+    return replace(".csv", rows.getvalue())
+
+
+def compare(args, children: Children, results: dict) -> None:
+    """Measure the networks, one after another."""
+    benchmark = program(children)
+    for network in args.networks.split(","):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            try:
+                children.run([ROOT / "target/release/polyact", "design", "--alpha", "14", "--format", "json", "--out", folder / "design.json"])
+                results[network] = measure(network, args, benchmark, folder, children)
+            finally:
+                # Before the folder that they use.
+                children.end()
+
+
+# What --quick takes instead of the defaults: none of the contestants that need minutes.
+QUICK = {"networks": "resnet18", "runs": 5, "only": ",".join(kind for kind, _ in CONTESTANTS if kind not in ("horner", "compiled"))}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a first look: " + ", ".join(f"--{flag} {value}" for flag, value in QUICK.items()))
     parser.add_argument("--networks", default="resnet18,resnet152,vgg16_bn", help="of torchvision, separated by commas")
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--batch", type=int, default=8)
@@ -272,29 +376,25 @@ def main() -> None:
     parser.add_argument("--compile-limit", type=float, default=900, help="seconds that torch.compile may take to be ready")
     parser.add_argument("--contestant", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    if parser.parse_args().quick:
+        parser.set_defaults(**QUICK)
     args = parser.parse_args()
     if args.contestant:
         contestant(args.contestant, args.networks, args.folder, args.batch, args.threads)
         return
 
-    benchmark = program()
-    results = {}
-    for network in args.networks.split(","):
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            design = [ROOT / "target/release/polyact", "design", "--alpha", "14", "--format", "json", "--out", folder / "design.json"]
-            subprocess.run(design, check=True, stdout=subprocess.DEVNULL)
-            results[network] = measure(network, args, benchmark, folder)
-    text = markdown(results, args)
-    print(text)
-    (ROOT / "results/bench.md").write_text(text)
-    (ROOT / "results/bench.svg").write_text(chart(results))
-    with open(ROOT / "results/bench.csv", "w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["network", "contestant", "batch", "threads", "seconds_an_image", "ratio_to_eager", "peak_mib", "warm_up_seconds"])
-        for network, result in results.items():
-            for kind, row in result.items():
-                table.writerow([network, kind, args.batch, args.threads, row["seconds"], row["ratio"], row["memory"], row["warm_up"]])
+    children, results = Children(), {}
+    try:
+        compare(args, children, results)
+    except Interrupted:
+        kept = f"{write(results, args).relative_to(ROOT)} has {', '.join(results)}" if results else "nothing was written"
+        print(f"bench: interrupted; {kept}", file=sys.stderr)
+        sys.exit(130)
+    finally:
+        children.end()
+    children.ignore_signals()
+    print(markdown(results, args))
+    write(results, args)
 
 
 if __name__ == "__main__":
