@@ -13,6 +13,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use common::together::{self, Work};
 use common::{polyact_succeeds, read_f32, root, text};
 use polyact::activation::{Activation, Spec};
 use polyact::model::{Model, ModelError, Sites};
@@ -50,6 +51,9 @@ struct Pass {
 struct Done {
     #[serde(default)]
     failures: Vec<Failure>,
+    /// Of passes that are made together and alone.
+    #[serde(skip)]
+    work: Work,
     networks: usize,
     operators: BTreeMap<String, usize>,
     left_out: BTreeMap<String, usize>,
@@ -67,6 +71,8 @@ impl Done {
     fn add(&mut self, more: Done) {
         self.failures.extend(more.failures);
         self.networks += more.networks;
+        self.work.together += more.work.together;
+        self.work.alone += more.work.alone;
         for (all, more) in [(&mut self.operators, more.operators), (&mut self.left_out, more.left_out)] {
             for (name, count) in more {
                 *all.entry(name).or_default() += count;
@@ -115,11 +121,12 @@ fn compare(arguments: &[&str], lie: impl Fn(&str) -> Lie) -> Done {
         .expect("Python is there once scripts/setup ran");
     let (mut answers, questions) = (script.stdin.take().unwrap(), BufReader::new(script.stdout.take().unwrap()));
     let (mut done, mut failures): (Option<Done>, Vec<Failure>) = (None, Vec::new());
+    let mut work = Work::default();
     for line in questions.lines() {
         let mut line: Value = serde_json::from_str(&line.unwrap()).expect("JSON");
         if let Some(question) = line.get_mut("ask") {
             let question: Question = serde_json::from_value(question.take()).expect("a question");
-            let answer = answer(&question).map(|answer| told(answer, lie(&question.network)));
+            let answer = answer(&question, &mut work).map(|answer| told(answer, lie(&question.network)));
             let answer = answer.unwrap_or_else(|error| json!({ "error": error.to_string() }));
             writeln!(answers, "{answer}").unwrap();
         } else if let Some(failure) = line.get_mut("failure") {
@@ -134,10 +141,10 @@ fn compare(arguments: &[&str], lie: impl Fn(&str) -> Lie) -> Done {
         }
     }
     assert!(script.wait().unwrap().success(), "{arguments:?}: the script failed");
-    Done { failures, ..done.expect("a summary") }
+    Done { failures, work, ..done.expect("a summary") }
 }
 
-fn answer(question: &Question) -> Result<Value, ModelError> {
+fn answer(question: &Question, work: &mut Work) -> Result<Value, ModelError> {
     let model = Model::load(Path::new(&question.archive), Device::Cpu)?;
     let images = Tensor::from_slice(&read_f32(Path::new(&question.images))).view(question.shape.as_slice());
     let sites = model.sites().iter().map(|site| {
@@ -148,6 +155,12 @@ fn answer(question: &Question) -> Result<Value, ModelError> {
     });
     let sites: Vec<Value> = sites.collect();
     let passes: Vec<Value> = question.passes.iter().map(|pass| run(&model, &images, pass)).collect();
+    tch::set_num_threads(1);
+    let sign = Activation::design(&Spec::Paper { alpha: ALPHA }).expect("published").expect("a composition");
+    let compared =
+        together::compare(&model, &images, &sign).unwrap_or_else(|error| panic!("{}: {error}", question.network));
+    work.together += compared.together;
+    work.alone += compared.alone;
     Ok(json!({ "sites": sites, "passes": passes }))
 }
 
@@ -247,6 +260,8 @@ fn random_networks_are_what_they_are_in_pytorch() {
     for (reason, count) in &done.left_out {
         println!("{count:7}  {reason}");
     }
+    println!("sites computed for passes with something in common: {:?}", done.work);
+    assert!(5 * done.work.together < 4 * done.work.alone, "{:?}", done.work);
     println!("{} failures", done.failures.len());
     assert!(done.failures.is_empty(), "\n{}", done.report());
     assert!(done.networks > runs * 3 / 4, "{} of {runs} networks", done.networks);

@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 
 use ::polyact::activation::{Activation, Spec};
 use ::polyact::model::{Model, Site};
+use common::together::{self, Work};
 use common::{by_kind, column, devices, fails, polyact, polyact_succeeds, python, read_f32, rows, text};
 use tch::{Device, Tensor};
 
@@ -130,6 +131,27 @@ fn every_network_stays_pytorch_s() {
         }
     }
     assert!(run >= 50 && refused >= 15, "{run} run, {refused} refused");
+}
+
+/// Whatever is written in place, seen through views, held in lists or computed in loops behind a branch.
+#[test]
+fn passes_made_together_give_what_each_gives_alone() {
+    let graphs = Graphs::new();
+    let sign = paper(7);
+    let mut all = Work::default();
+    for (device, name) in
+        devices().into_iter().flat_map(|device| graphs.names().into_iter().map(move |name| (device, name)))
+    {
+        let input = graphs.input(&name).to_device(device);
+        for way in WAYS.into_iter().filter(|way| graphs.path(&format!("{name}.{way}.pt")).exists()) {
+            let Ok(model) = Model::load(&graphs.path(&format!("{name}.{way}.pt")), device) else { continue };
+            let work = together::compare(&model, &input, &sign).unwrap_or_else(|error| panic!("{name}.{way}: {error}"));
+            all.together += work.together;
+            all.alone += work.alone;
+        }
+    }
+    println!("{all:?}");
+    assert!(5 * all.together < 4 * all.alone, "{all:?}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(super) fn apply(
 ) -> Result<UniquePtr<libtorch::Tensor>, TchError> {
     // SAFETY: both sides mean a heap-allocated at::Tensor, and ownership goes with the pointer.
     let mut x = unsafe { Tensor::from_ptr(x.into_raw().cast()) };
-    let entry = sites.entry(index);
+    let entry = sites.computing(index);
     entry.shape.get_or_init(|| x.size());
     let images = Images { count: images, axis: entry.image_axis };
     let mut y = match &entry.computation {

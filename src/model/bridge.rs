@@ -83,12 +83,21 @@ mod ffi {
         taken: Vec<RawTaken>,
     }
 
+    /// What lies between two cuts of the graph.
+    struct RawSegment {
+        sites: Vec<usize>,
+        /// Several passes may go on from its beginning.
+        may_branch: bool,
+    }
+
     unsafe extern "C++" {
         include!("polyact/src/model/network.h");
 
         #[namespace = "at"]
         type Tensor = crate::model::libtorch::Tensor;
         type Network;
+        /// A pass that has come to a cut.
+        type PartialPass;
 
         /// Load the archive at `path` onto `device` (`cpu`, `cuda:0`), freeze it, and fold batch norms.
         fn load(path: &str, device: &str, extra_file: &str) -> Result<UniquePtr<Network>>;
@@ -98,10 +107,18 @@ mod ffi {
         fn graph(self: &Network) -> RawGraph;
         /// Make sites of these nodes, numbered as in the description, lay out values as `layouts` says, and get ready to run.
         fn prepare(self: Pin<&mut Network>, sites: &[usize], layouts: &RawLayouts) -> Result<()>;
-        /// The first tensor of the output for `input`, sites computed as `sites` says.
-        fn forward(
+        /// The segments that the prepared graph is cut into, the first time with some work.
+        fn segments(self: &Network) -> Result<Vec<RawSegment>>;
+        /// A pass of `input` at its beginning.
+        fn begin(self: &Network, input: &Tensor) -> Result<UniquePtr<PartialPass>>;
+        /// Another pass that goes on from the cut where `pass` is; only where passes may branch.
+        fn branch(self: &Network, pass: &PartialPass) -> Result<UniquePtr<PartialPass>>;
+        /// Go on to the cut before segment `to`, sites computed as `sites` says.
+        fn advance(self: &Network, pass: Pin<&mut PartialPass>, to: usize, sites: &Sites) -> Result<()>;
+        /// Go on to the end: the output of this name, or the only one that can be the logits.
+        fn finish(
             self: &Network,
-            input: &Tensor,
+            pass: UniquePtr<PartialPass>,
             sites: &Sites,
             output: &str,
             taken: &mut String,

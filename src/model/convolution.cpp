@@ -128,10 +128,10 @@ void Convolution::prepared_onto(at::Tensor& sum, const at::Tensor& x) const {
 
 namespace {
 
-// Whether the convolution of x can be added to `residual` where that lies.
+// Whether the convolution of x can be added to a tensor that lies as `residual` does.
 bool can_take_sum(const Convolution& of, const at::Tensor& x, const at::Tensor& residual) {
-  return is_given_away(residual) && residual.scalar_type() == at::kFloat &&
-         residual.is_contiguous(at::MemoryFormat::ChannelsLast) && residual.sizes() == of.output_shape(x);
+  return residual.scalar_type() == at::kFloat && residual.is_contiguous(at::MemoryFormat::ChannelsLast) &&
+         residual.sizes() == of.output_shape(x);
 }
 
 // Of x; the table of convolutions and the index of this one; whether x lies otherwise than PyTorch shows it; what is
@@ -146,8 +146,10 @@ void run(torch::jit::Stack& stack) {
   const auto& of = *convolutions->all[static_cast<size_t>(index)];
   const bool takes = prepared && of.takes(x);
   if (takes && residual && can_take_sum(of, x, *residual)) {
-    of.prepared_onto(*residual, x);
-    torch::jit::push(stack, std::move(*residual));
+    // Whoever else holds it, the sum is the same: oneDNN's, which may round otherwise than an addition of its own.
+    auto sum = is_given_away(*residual) ? std::move(*residual) : residual->clone();
+    of.prepared_onto(sum, x);
+    torch::jit::push(stack, std::move(sum));
     return;
   }
   // What oneDNN does not take PyTorch may, or say why not.

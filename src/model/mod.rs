@@ -2,7 +2,7 @@
 //!
 //! A site is one ReLU or max-pool node of the frozen graph. The graph is rewritten once, when the model is loaded: every
 //! site becomes an operator that asks a table of activations, [`Sites`], what to compute. So one loaded model serves the
-//! exact pass and any number of approximate ones.
+//! exact pass and any number of approximate ones, which compute what they have in common once.
 
 mod apply;
 mod bridge;
@@ -15,6 +15,8 @@ mod machine;
 mod network;
 mod operator;
 mod overflow;
+mod passes;
+mod runs;
 mod scan;
 mod site;
 mod sites;
@@ -26,6 +28,7 @@ pub use machine::{Machine, no_device};
 pub use network::{Model, ModelError, allow_tf32, upload};
 pub use operator::{Misfit, SiteKind};
 pub use overflow::Overflow;
+pub use passes::Passed;
 pub use site::{Foreign, Site, SiteError};
 pub use sites::Sites;
 pub use statistics::Statistics;

@@ -1,6 +1,8 @@
 // Preparing and running a TorchScript network. What is read is in archive.cpp; which nodes are sites is decided in Rust.
 #include "polyact/src/model/network.h"
 
+#include <c10/core/impl/VirtualGuardImpl.h>
+
 #include "polyact/src/model/archive.h"
 #include "polyact/src/model/bridge.rs.h"
 #include "polyact/src/model/convolution.h"
@@ -55,18 +57,51 @@ void Network::prepare(rust::Slice<const size_t> sites, const RawLayouts& layouts
   code_ = torch::jit::Code(graph, "forward");
 }
 
-std::unique_ptr<at::Tensor> Network::forward(const at::Tensor& input, const Sites& sites, rust::Str output, rust::String& taken) const {
-  c10::InferenceMode inference;
-  const auto images = input.dim() > 0 ? input.size(0) : 0;
-  auto table = c10::IValue::make_capsule(c10::make_intrusive<SitesHolder>(sites, images));
-  // The next pass wants the same images.
-  torch::jit::Stack stack{module_._ivalue(), writes_input_ ? input.clone() : input, std::move(table), convolutions_};
-  try {
-    torch::jit::InterpreterState(code_).run(stack);
-  } catch (const std::exception& error) {
-    throw std::runtime_error(one_line(error));
+const Segments& Network::cut() const {
+  std::call_once(cutting_, [&] { segments_ = std::make_unique<Segments>(module_.get_method("forward").graph()); });
+  return *segments_;
+}
+
+rust::Vec<RawSegment> Network::segments() const {
+  rust::Vec<RawSegment> all;
+  for (size_t i = 0; i < cut().count(); i++) {
+    RawSegment segment{{}, cut().may_branch(i)};
+    for (const auto site : cut().sites(i)) segment.sites.push_back(site);
+    all.push_back(std::move(segment));
   }
-  auto logits = logits_of(stack.back(), std::string(output), images);
+  return all;
+}
+
+std::unique_ptr<PartialPass> Network::begin(const at::Tensor& input) const {
+  c10::InferenceMode inference;
+  // The next pass wants the same images.
+  PartialPass pass{0, input.dim() > 0 ? input.size(0) : 0, input.device(), {writes_input_ ? input.clone() : input}};
+  return std::make_unique<PartialPass>(std::move(pass));
+}
+
+std::unique_ptr<PartialPass> Network::branch(const PartialPass& pass) const {
+  c10::InferenceMode inference;
+  return std::make_unique<PartialPass>(cut().branch(pass));
+}
+
+void Network::advance(PartialPass& pass, size_t to, const Sites& sites) const {
+  c10::InferenceMode inference;
+  auto table = c10::IValue::make_capsule(c10::make_intrusive<SitesHolder>(sites, pass.images));
+  cut().run(pass, to, {module_._ivalue(), std::move(table), convolutions_});
+  if (!pass.device.is_cpu()) c10::impl::VirtualGuardImpl(pass.device.type()).getStream(pass.device).synchronize();
+}
+
+std::unique_ptr<at::Tensor> Network::finish(std::unique_ptr<PartialPass> pass, const Sites& sites, rust::Str output, rust::String& taken) const {
+  c10::InferenceMode inference;
+  auto table = c10::IValue::make_capsule(c10::make_intrusive<SitesHolder>(sites, pass->images));
+  if (pass->next == 0) {
+    torch::jit::Stack stack{module_._ivalue(), std::move(pass->values[0]), std::move(table), convolutions_};
+    interpret(code_, stack);
+    pass->values = std::move(stack);
+  } else {
+    cut().run(*pass, cut().count(), {module_._ivalue(), std::move(table), convolutions_});
+  }
+  auto logits = logits_of(pass->values.back(), std::string(output), pass->images);
   taken = rust::String(logits.name);
   return std::make_unique<at::Tensor>(std::move(logits.tensor));
 }

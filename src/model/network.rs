@@ -6,11 +6,12 @@ use std::sync::OnceLock;
 use cxx::UniquePtr;
 use tch::{Device, TchError, Tensor};
 
-use super::bridge;
+use super::bridge::{self, PartialPass};
 use super::description::{described, raw};
 use super::graph::{Graph, Layouts};
 use super::libtorch;
 use super::operator::Inputs;
+use super::runs::Segment;
 use super::site::{Foreign, Site, SiteError, found_in};
 use super::sites::{Computation, Sites};
 use crate::activation::Activation;
@@ -81,6 +82,8 @@ pub struct Model {
     output: String,
     /// The name of the output that was taken; empty where the network returns one tensor.
     taken: OnceLock<String>,
+    /// Found when they are first asked for.
+    segments: OnceLock<Vec<Segment>>,
 }
 
 impl Model {
@@ -109,8 +112,8 @@ impl Model {
             .pin_mut()
             .prepare(&nodes, &raw(Layouts::of(&graph), graph.len()))
             .map_err(|error| ModelError::Load { path: shown, reason: format!("cannot be loaded: {}", error.what()) })?;
-        let (output, taken) = (String::new(), OnceLock::new());
-        Ok(Model { network, graph, sites, foreign, preprocess, sha256, device, output, taken })
+        let (output, taken, segments) = (String::new(), OnceLock::new(), OnceLock::new());
+        Ok(Model { network, graph, sites, foreign, preprocess, sha256, device, output, taken, segments })
     }
 
     /// The frozen graph.
@@ -194,15 +197,58 @@ impl Model {
     /// # Errors
     /// [`ModelError::Forward`] with libtorch's reason, [`ModelError::Logits`] if the output is no batch of logits.
     pub fn forward(&self, images: &Tensor, sites: &Sites) -> Result<Tensor, ModelError> {
-        let input = image(images);
-        let failed = |reason| ModelError::Forward { shape: images.size(), reason };
+        self.finish(images, self.begin(images)?, sites)
+    }
+
+    /// What lies between the cuts at which passes can stop.
+    pub(super) fn segments(&self, images: &Tensor) -> Result<&[Segment], ModelError> {
+        if let Some(known) = self.segments.get() {
+            return Ok(known);
+        }
+        let found = self.network.segments().map_err(|error| self.failed(error.what(), images))?;
+        let segments = found.into_iter().map(|raw| Segment { sites: raw.sites, may_branch: raw.may_branch });
+        Ok(self.segments.get_or_init(|| segments.collect()))
+    }
+
+    /// A pass over `images` at its beginning.
+    pub(super) fn begin(&self, images: &Tensor) -> Result<UniquePtr<PartialPass>, ModelError> {
+        self.network.begin(image(images)).map_err(|error| self.failed(error.what(), images))
+    }
+
+    /// Another pass over `images` that goes on from where `pass` is, at the beginning of a segment where passes may branch.
+    pub(super) fn branch(
+        &self,
+        images: &Tensor,
+        pass: &UniquePtr<PartialPass>,
+    ) -> Result<UniquePtr<PartialPass>, ModelError> {
+        self.network.branch(pass).map_err(|error| self.failed(error.what(), images))
+    }
+
+    /// Run the pass over `images` until segment `to` begins.
+    pub(super) fn advance(
+        &self,
+        images: &Tensor,
+        pass: &mut UniquePtr<PartialPass>,
+        to: usize,
+        sites: &Sites,
+    ) -> Result<(), ModelError> {
+        self.network.advance(pass.pin_mut(), to, sites).map_err(|error| self.failed(error.what(), images))
+    }
+
+    /// Run the pass over `images` to its end, for the logits.
+    pub(super) fn finish(
+        &self,
+        images: &Tensor,
+        pass: UniquePtr<PartialPass>,
+        sites: &Sites,
+    ) -> Result<Tensor, ModelError> {
         let mut taken = String::new();
         // What was taken once is taken again, whatever else a batch of another size would fit.
         let wanted = self.taken.get().filter(|_| self.output.is_empty()).unwrap_or(&self.output);
-        let output = self.network.forward(input, sites, wanted, &mut taken);
-        let output = output.map_err(|error| failed(self.explained(error.what(), images)))?;
+        let output = self.network.finish(pass, sites, wanted, &mut taken);
+        let output = output.map_err(|error| self.failed(error.what(), images))?;
         self.taken.get_or_init(|| taken);
-        sites.collect().map_err(|error| failed(error.to_string()))?;
+        sites.collect().map_err(|error| failure(images, error.to_string()))?;
         // SAFETY: ownership goes with the pointer.
         let logits = unsafe { Tensor::from_ptr(output.into_raw().cast()) };
         let count = images.size().first().copied().unwrap_or(0);
@@ -212,14 +258,17 @@ impl Model {
         }
     }
 
+    /// That a pass over `images` failed, for this reason of libtorch's.
+    fn failed(&self, reason: &str, images: &Tensor) -> ModelError {
+        failure(images, self.explained(reason, images))
+    }
+
     /// What libtorch says of a pass over `images` that failed, and what to do where that is known.
     fn explained(&self, reason: &str, images: &Tensor) -> String {
         if ["bad_alloc", "allocate memory", "out of memory"].iter().any(|part| reason.contains(part)) {
             return format!("{reason}; there is too little memory for so many images at once, take a smaller --batch");
         }
-        let alone =
-            || self.network.forward(image(&images.narrow(0, 0, 1)), &self.exact(), &self.output, &mut String::new());
-        if images.size().first().is_some_and(|&count| count > 1) && alone().is_ok() {
+        if images.size().first().is_some_and(|&count| count > 1) && self.runs(&images.narrow(0, 0, 1)) {
             return format!(
                 "{reason}; with one image it runs: it was traced with a batch of one, so take --batch 1, or export it with sizes \
                  that follow the input, as x.flatten(1) does"
@@ -227,6 +276,17 @@ impl Model {
         }
         reason.to_owned()
     }
+
+    /// Whether the exact network takes `images`.
+    fn runs(&self, images: &Tensor) -> bool {
+        let finish = |pass| self.network.finish(pass, &self.exact(), &self.output, &mut String::new());
+        self.network.begin(image(images)).and_then(finish).is_ok()
+    }
+}
+
+/// That the model fails on `images`, and why.
+pub(super) fn failure(images: &Tensor, reason: String) -> ModelError {
+    ModelError::Forward { shape: images.size(), reason }
 }
 
 /// As the bridge takes it.

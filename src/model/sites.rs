@@ -1,5 +1,6 @@
 //! The table of a pass: what every site computes in it, and what is counted meanwhile.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tch::{Device, TchError};
@@ -9,6 +10,7 @@ use super::cuda::{Counters, Kernel};
 use super::operator::{Replacement, SiteKind};
 use super::overflow::Overflow;
 use super::site::Site;
+use crate::digest;
 
 /// What a site computes in one pass.
 #[derive(Debug)]
@@ -19,11 +21,23 @@ pub(super) enum Computation {
     Approximate(Box<dyn Replacement>),
 }
 
+impl Computation {
+    /// A digest of all that decides what is computed and counted; none of what is counted in another way than outside a range.
+    fn identity(&self) -> Option<[u8; 32]> {
+        match self {
+            Computation::Observed => None,
+            // The text has every field of a replacement, and of a number all digits that tell it from others.
+            Computation::Exact | Computation::Approximate(_) => Some(digest::of_bytes(format!("{self:?}").as_bytes())),
+        }
+    }
+}
+
 /// What one site computes, and what it counted.
 pub(super) struct Entry {
     pub kind: SiteKind,
     pub image_axis: Option<usize>,
     pub computation: Computation,
+    identity: Option<[u8; 32]>,
     /// What computes it on CUDA.
     pub kernel: Kernel,
     pub overflow: Mutex<Overflow>,
@@ -39,6 +53,7 @@ pub struct Sites {
     bounds: Vec<f64>,
     /// What the kernels on CUDA count until the pass has ended.
     counters: Counters,
+    computed: AtomicUsize,
 }
 
 impl Sites {
@@ -47,13 +62,15 @@ impl Sites {
         let entries = computations.into_iter().map(|(site, computation)| Entry {
             kind: site.kind.clone(),
             image_axis: site.image_axis,
+            identity: computation.identity(),
             computation,
             kernel: Kernel::default(),
             overflow: Mutex::default(),
             statistics: Mutex::new(Statistics::default()),
             shape: OnceLock::new(),
         });
-        Sites { entries: entries.collect(), bounds: Vec::new(), counters: Counters::default() }
+        let (bounds, counters) = (Vec::new(), Counters::default());
+        Sites { entries: entries.collect(), bounds, counters, computed: AtomicUsize::new(0) }
     }
 
     /// The table that leaves every site exact and counts its inputs, among them those above each of `bounds`.
@@ -72,8 +89,36 @@ impl Sites {
         self.entries.len()
     }
 
+    /// How often a site was computed with this table; what other tables computed for it is not counted.
+    pub fn computed(&self) -> usize {
+        self.computed.load(Ordering::Relaxed)
+    }
+
+    /// What is to be computed at site `index`, now.
+    pub(super) fn computing(&self, index: usize) -> &Entry {
+        self.computed.fetch_add(1, Ordering::Relaxed);
+        self.entry(index)
+    }
+
     pub(super) fn entry(&self, index: usize) -> &Entry {
         &self.entries[index]
+    }
+
+    /// Whether site `index` computes, and counts, the same with `other`, of the same network.
+    pub(super) fn is_same(&self, other: &Sites, index: usize) -> bool {
+        let [own, other] = [self, other].map(|sites| sites.entry(index).identity);
+        own.is_some() && own == other
+    }
+
+    /// Count what `leader` counted at site `index` since its last call of [`Sites::take_overflow`], in a pass that was also one
+    /// with this table until there.
+    pub(super) fn take_part(&self, leader: &Sites, index: usize) {
+        let (own, led) = (self.entry(index), leader.entry(index));
+        let counted = led.overflow.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        counted.add_to(&own.overflow);
+        if let Some(shape) = led.shape.get() {
+            own.shape.get_or_init(|| shape.clone());
+        }
     }
 
     /// Compile what the sites need on `device`.

@@ -3,6 +3,9 @@
 // Each test program uses its own part of this.
 #![allow(dead_code)]
 
+#[cfg(feature = "libtorch")]
+pub mod together;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
