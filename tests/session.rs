@@ -122,6 +122,29 @@ fn logits_are_kept_where_there_is_no_room_for_images() {
     });
 }
 
+/// What configurations have in common is in the time of each, and once in that of all passes.
+#[test]
+fn configurations_that_begin_alike_share_their_beginning() {
+    with_session(0, |_, model, session| {
+        let mut last = substitution(model, 14, 16.0);
+        last.sites.last_mut().unwrap().approximation = None;
+        let substitutions = [substitution(model, 14, 16.0), last.clone(), substitution(model, 14, 9.0)];
+        let together = evaluated(session, &substitutions).unwrap();
+        for (one, tally) in substitutions.iter().zip(&together.tallies) {
+            let alone = evaluated(session, std::slice::from_ref(one)).unwrap();
+            assert_eq!(outcome(&alone.tallies[0]), outcome(tally));
+        }
+        let seconds = |evaluation: &Evaluation| {
+            let each: f64 = evaluation.tallies.iter().map(|tally| tally.timing.seconds()).sum();
+            (evaluation.passes.seconds(), each + evaluation.exact.seconds())
+        };
+        let (all, each) = seconds(&together);
+        assert!(all < each, "{all} {each}");
+        let (all, each) = seconds(&evaluated(session, &[substitutions[2].clone(), last]).unwrap());
+        assert!(all >= each, "{all} {each}");
+    });
+}
+
 #[test]
 fn nothing_is_kept_where_that_is_not_asked_for() {
     with_session(0, |_, model, session| {

@@ -61,9 +61,10 @@ const EXAMPLES: &str = "Examples:
   polyact sweep --config sweep.toml --out results.csv --resume
   polyact sweep --config sweep.toml --shard 2/8 --out part2.csv
 
-Each image is decoded once a model, and the exact network runs once a model. A sweep that is killed
-goes on with --resume, and ends in the rows it would have had, the seconds aside. Changed models,
-images or settings are noticed and refused.";
+Each image is decoded once a model, and the exact network runs once a model. What configurations have
+in common before the first site in which they differ is computed once. A sweep that is killed goes on
+with --resume, and ends in the rows it would have had, the seconds aside. Changed models, images or
+settings are noticed and refused.";
 
 impl Arguments {
     pub(super) fn device(&self) -> &DeviceOptions {
@@ -354,9 +355,8 @@ impl<'a> Sweep<'a> {
             let mut timed = Evaluation::default();
             Session::new(&models, scope).evaluate(&substitutions, &mut timed, &mut ())?;
             let forecast = |timing: &Timing| timing.forecast(self.sample.images.len(), models.len());
-            total += forecast(&timed.exact);
+            total += forecast(&timed.passes);
             for (at, tally) in part.zip(&timed.tallies) {
-                total += forecast(&tally.timing);
                 let mut line =
                     vec![(model * self.configurations.len() + at + 1).to_string(), name_of(&grid.model[model])];
                 line.extend(described(&self.configurations[at]));

@@ -1,8 +1,8 @@
 //! A session: one model on all its devices and one set of images, for one configuration after another.
 //!
-//! Batches are read ahead, go to whichever device is free, pass the network exactly once and once for each configuration, and
-//! are put together again in the order of the images. What is kept of them is not decoded, and does not pass the exact
-//! network, a second time.
+//! Batches are read ahead, go to whichever device is free, pass the network exactly and with each configuration, what several
+//! of these passes have in common once, and are put together again in the order of the images. What is kept of them is not
+//! decoded, and does not pass the exact network, a second time.
 
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};

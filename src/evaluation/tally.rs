@@ -141,6 +141,9 @@ pub struct Evaluation {
     pub tallies: Vec<Tally>,
     /// Of the exact passes.
     pub exact: Timing,
+    /// Of all passes, exact and approximate: what several have in common counts once here, and in the timing of each.
+    #[serde(default)]
+    pub passes: Timing,
     /// Images that could not be read, in order. The scores rest on the others.
     pub broken: Vec<Broken>,
     /// Shape of the network's input: channels, height, width.
@@ -187,6 +190,7 @@ impl Evaluation {
             }
         }
         self.exact.merge(later.exact);
+        self.passes.merge(later.passes);
         self.broken.extend(later.broken);
         if !later.images.is_empty() {
             self.shape = later.shape;
@@ -228,6 +232,7 @@ mod tests {
         Evaluation {
             tallies: vec![tally],
             exact: Timing::of_batch(0, 1, 0.25),
+            passes: Timing::of_batch(0, 1, 0.5),
             broken: Vec::new(),
             shape: [1, 2, 3],
             ran: [site].into(),
@@ -249,6 +254,7 @@ mod tests {
         assert_eq!(all.ran, [1, 4].into());
         assert_eq!((tally.overflow_values(), tally.overflow_images, tally.score.images()), (6, 3, 3));
         assert_eq!((all.images.len(), all.exact.seconds(), all.shape), (3, 0.75, [1, 2, 3]));
+        assert_eq!(all.passes.seconds(), 1.5);
     }
 
     /// A configuration that stops at a cut rests on the images until then; the others go on.

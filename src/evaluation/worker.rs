@@ -1,6 +1,5 @@
-//! One device at work: batches pass the network exactly once, and once for each configuration.
+//! One device at work: batches pass the network exactly, and with each configuration.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
@@ -11,7 +10,7 @@ use super::kept::{Exact, Kept};
 use super::refusal::{check_classes, refuse_misfit};
 use super::{Evaluation, EvaluationError, Prediction, Tally, Timing};
 use crate::dataset::{Batch, Dataset, ReadImages};
-use crate::model::{Model, Sites, upload};
+use crate::model::{Model, Passed, Sites, upload};
 
 /// What one batch gave, and of each configuration the predictions.
 pub(super) struct Part {
@@ -19,8 +18,8 @@ pub(super) struct Part {
     pub predictions: Vec<Vec<Prediction>>,
 }
 
-/// Which configurations need no more images. Devices look here before they start on one; what they evaluated in vain is
-/// left out where parts are put together.
+/// Which configurations need no more images. Devices look here before each batch; what they evaluated in vain is left out where
+/// parts are put together.
 pub(super) struct Stopped(Vec<AtomicBool>);
 
 impl Stopped {
@@ -89,28 +88,7 @@ impl Worker<'_> {
         refuse_misfit(dataset, images)?;
         let labels: Vec<u32> = images.indices.iter().map(|&index| dataset.labels()[index]).collect();
         if !labels.is_empty() {
-            let expected = self.expected(input, batch)?;
-            part.evaluation.exact = expected.timing.clone();
-            let classes = expected.logits.len() / labels.len();
-            check_classes(dataset, &images.indices, classes)?;
-            for (configuration, sites) in self.configurations.iter().enumerate() {
-                if self.stopped.has(configuration) {
-                    part.predictions.push(Vec::new());
-                    part.evaluation.tallies.push(Tally::default());
-                    continue;
-                }
-                let (found, timing) = self.timed(input, sites)?;
-                let mut tally = Tally { timing, ..Tally::default() };
-                let logits = expected.logits.chunks(classes).zip(found.chunks(classes));
-                let counted = images.indices.iter().zip(&labels).zip(logits);
-                let predictions = counted.map(|((&index, &label), (exact, approximate))| {
-                    tally.score.add(index, label as usize, exact, approximate)
-                });
-                part.predictions.push(predictions.collect());
-                tally.take_overflows(sites, &images.indices);
-                part.evaluation.ran.extend((0..sites.count()).filter(|&site| sites.shape(site).is_some()));
-                part.evaluation.tallies.push(tally);
-            }
+            self.compare(input, batch, &labels, &mut part)?;
             self.cold.store(false, Ordering::Relaxed);
         }
         part.evaluation.shape = images.shape;
@@ -119,32 +97,80 @@ impl Worker<'_> {
         Ok(part)
     }
 
-    /// What the exact network says of the images, in a pass of its own only where that is not known yet.
-    fn expected(&self, input: &Tensor, batch: &Batch) -> Result<Arc<Exact>, EvaluationError> {
-        if let Some(known) = self.kept.exact(&batch.range) {
-            return Ok(known);
-        }
-        let (logits, timing) = self.timed(input, &self.exact)?;
-        Ok(self.kept.keep(batch, Exact { logits, timing }))
-    }
-
-    /// The logits, image by image, and how long they took. The first pass of all with a table packs weights, compiles and
-    /// meets fresh memory, so it is made twice, and the first time counts in nothing.
-    fn timed(&self, input: &Tensor, sites: &Sites) -> Result<(Vec<f64>, Timing), EvaluationError> {
+    /// Make the exact pass, unless what comes out is known, and that of each configuration that goes on, and add what they say to
+    /// `part`.
+    fn compare(&self, input: &Tensor, batch: &Batch, labels: &[u32], part: &mut Part) -> Result<(), EvaluationError> {
+        let indices = &batch.images.indices;
+        let goes_on = |configuration: &usize| !self.stopped.has(*configuration);
+        let active: Vec<usize> = (0..self.configurations.len()).filter(goes_on).collect();
+        let mut tables: Vec<&Sites> = active.iter().map(|&configuration| &self.configurations[configuration]).collect();
+        let known = self.kept.exact(&batch.range);
         if self.cold.load(Ordering::Relaxed) {
-            drop(self.logits(input, sites)?);
-            (0..sites.count()).for_each(|site| drop(sites.take_overflow(site)));
+            self.warm_up(input, batch, known.is_some(), &tables)?;
+        }
+        if known.is_none() {
+            tables.insert(0, &self.exact);
         }
         let start = Instant::now();
-        let logits = self.logits(input, sites)?;
-        let seconds = start.elapsed().as_secs_f64();
-        let images = logits.size().first().map_or(0, |&images| images as usize);
-        let logits = logits.f_to_kind(Kind::Double)?.f_contiguous()?.f_flatten(0, -1)?;
-        Ok((Vec::try_from(logits)?, Timing::of_batch(self.number, images, seconds)))
+        let mut passed = self.model.forward_all(input, &tables)?;
+        part.evaluation.passes = self.timing(batch, start.elapsed().as_secs_f64());
+        let expected = match known {
+            Some(known) => known,
+            None => {
+                let Passed { logits, seconds } = passed.remove(0);
+                let exact = Exact { logits: numbers(&logits)?, timing: self.timing(batch, seconds) };
+                self.kept.keep(batch, exact)
+            }
+        };
+        part.evaluation.exact = expected.timing.clone();
+        let classes = expected.logits.len() / labels.len();
+        check_classes(self.dataset, indices, classes)?;
+        part.predictions.resize_with(self.configurations.len(), Vec::new);
+        part.evaluation.tallies.resize_with(self.configurations.len(), Tally::default);
+        for (configuration, Passed { logits, seconds }) in active.into_iter().zip(passed) {
+            let (sites, found) = (&self.configurations[configuration], numbers(&logits)?);
+            let mut tally = Tally { timing: self.timing(batch, seconds), ..Tally::default() };
+            let logits = expected.logits.chunks(classes).zip(found.chunks(classes));
+            let counted = indices.iter().zip(labels).zip(logits);
+            let predictions = counted.map(|((&index, &label), (exact, approximate))| {
+                tally.score.add(index, label as usize, exact, approximate)
+            });
+            part.predictions[configuration] = predictions.collect();
+            tally.take_overflows(sites, indices);
+            part.evaluation.ran.extend((0..sites.count()).filter(|&site| sites.shape(site).is_some()));
+            part.evaluation.tallies[configuration] = tally;
+        }
+        Ok(())
     }
 
-    /// The logits on the CPU: copying them there waits for the device.
-    fn logits(&self, input: &Tensor, sites: &Sites) -> Result<Tensor, EvaluationError> {
-        Ok(self.model.forward(input, sites)?.f_to_device(Device::Cpu)?)
+    /// The first pass of all with a table packs weights, compiles and meets fresh memory, so it is made twice, and what comes out
+    /// the first time counts in nothing. Labels that do not fit are refused before the configurations take their time.
+    fn warm_up(
+        &self,
+        input: &Tensor,
+        batch: &Batch,
+        exact_is_known: bool,
+        tables: &[&Sites],
+    ) -> Result<(), EvaluationError> {
+        if !exact_is_known {
+            let exact = self.model.forward_all(input, &[&self.exact])?;
+            let classes = exact.iter().map(|passed| passed.logits.size()[1] as usize);
+            classes.into_iter().try_for_each(|classes| check_classes(self.dataset, &batch.images.indices, classes))?;
+        }
+        drop(self.model.forward_all(input, tables)?);
+        for sites in tables {
+            (0..sites.count()).for_each(|site| drop(sites.take_overflow(site)));
+        }
+        Ok(())
     }
+
+    /// That passes over `batch` took so long.
+    fn timing(&self, batch: &Batch, seconds: f64) -> Timing {
+        Timing::of_batch(self.number, batch.images.indices.len(), seconds)
+    }
+}
+
+/// Logits, image by image.
+fn numbers(logits: &Tensor) -> Result<Vec<f64>, EvaluationError> {
+    Ok(Vec::try_from(logits.f_to_kind(Kind::Double)?.f_contiguous()?.f_flatten(0, -1)?)?)
 }
