@@ -154,6 +154,37 @@ class Written(Classifier):
         return self.head(self.conv2(y))
 
 
+class WrittenLater(Classifier):
+    """The images, a value and a view of it are written to and read behind activations that came later."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        rows = y.view(y.size(0), 6, 144)
+        z = F.relu(self.conv2(y))
+        rows[:, 1:3].mul_(0.5)
+        z = F.relu(self.conv2(y) + z)
+        y.relu_()
+        x.mul_(0.5)
+        z = F.relu(self.conv2(z))
+        rows.add_(0.1)
+        return self.head(F.relu(y * z) + rows.view(y.size())) + x.mean()
+
+
+class Gathered(Classifier):
+    """A list grows behind an activation, and what it holds is written to behind another."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.conv(x))
+        seen = [y]
+        z = F.relu(self.conv2(y))
+        seen.append(z)
+        z = F.relu(self.conv2(z))
+        seen[len(seen) - 2].mul_(0.5)
+        z = F.relu(self.conv2(z) + y)
+        seen.append(z)
+        return self.head(torch.stack(seen).sum(0))
+
+
 class Looped(Classifier):
     """Values go round in a loop and change their layout there."""
 
@@ -445,8 +476,8 @@ NETWORKS = {
     kind.__name__: (kind,)
     for kind in [
         ViewAfterPool, CopyInPlace, ViewInPlace, ChannelsLastByHand, StridesSeen, ShortcutInPlace, InputInPlace, Expanded,
-        LessThanZero, LessThanZeroThroughView, Doubled, Written, Looped, Forked, OfWeights, Positions, Gate, Rows, SecondAxis, Mixed,
-        Floored, BatchStatistics, Chosen, Unreached, Same, Shuffled, Members,
+        LessThanZero, LessThanZeroThroughView, Doubled, Written, WrittenLater, Gathered, Looped, Forked, OfWeights, Positions, Gate,
+        Rows, SecondAxis, Mixed, Floored, BatchStatistics, Chosen, Unreached, Same, Shuffled, Members,
     ]
 }  # fmt: skip
 
