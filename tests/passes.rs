@@ -60,9 +60,6 @@ fn no_site_is_computed_twice_for_the_same_values() {
             assert_eq!(model.forward_all(&images, &all).unwrap().len(), 20);
             assert_eq!(computed(), pass * (19 + 19 + 18 * 19 / 2), "pass {pass} on {device:?}");
         }
-        // The time of a pass is that of all its parts: the longest of all have everything.
-        let passed = model.forward_all(&images, &all).unwrap();
-        assert!(passed.iter().all(|passed| passed.seconds > 0.0));
     }
 }
 
