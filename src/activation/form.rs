@@ -289,34 +289,33 @@ fn sum_of_blocks<M: Machine>(machine: &M, first: usize, blocks: usize, t: M::Val
     let fourth = machine.mul_add(&machine.add(&second, &second), &second, &minus_one);
     let powers = [t, second, third];
     if blocks == 1 {
-        return block(machine, first, machine.parameter(first), &powers);
+        return block(machine, first, &powers);
     }
     let mut at = first + BLOCK * (blocks - 1);
-    let (mut next, mut after) = (block(machine, at, machine.parameter(at), &powers), machine.constant(0.0));
+    let (mut next, mut after) = (block(machine, at, &powers), machine.constant(0.0));
     let twice = machine.add(&fourth, &fourth);
     // Two at a time, so that none has to change its place.
     while at >= first + 3 * BLOCK {
-        let here = block(machine, at - BLOCK, machine.sub(&machine.parameter(at - BLOCK), &after), &powers);
+        let here = machine.sub(&block(machine, at - BLOCK, &powers), &after);
         after = machine.mul_add(&twice, &next, &here);
         at -= 2 * BLOCK;
-        let here = block(machine, at, machine.sub(&machine.parameter(at), &next), &powers);
+        let here = machine.sub(&block(machine, at, &powers), &next);
         next = machine.mul_add(&twice, &after, &here);
     }
     if at > first + BLOCK {
-        let at = first + BLOCK;
-        let here = block(machine, at, machine.sub(&machine.parameter(at), &after), &powers);
+        let here = machine.sub(&block(machine, first + BLOCK, &powers), &after);
         after = machine.mul_add(&twice, &next, &here);
         std::mem::swap(&mut next, &mut after);
     }
-    let here = block(machine, first, machine.sub(&machine.parameter(first), &after), &powers);
+    let here = machine.sub(&block(machine, first, &powers), &after);
     machine.mul_add(&fourth, &next, &here)
 }
 
-/// `from` and what the block of parameters from `first` on adds to it, of `powers` T_1, T_2 and T_3.
+/// The polynomial of the block of parameters from `first` on, of `powers` T_1, T_2 and T_3. It waits for no other block.
 // No closure: it would be compiled without the instructions of the loop that it stands in.
 #[inline(always)]
-fn block<M: Machine>(machine: &M, first: usize, from: M::Value, powers: &[M::Value; BLOCK - 1]) -> M::Value {
-    let mut sum = from;
+fn block<M: Machine>(machine: &M, first: usize, powers: &[M::Value; BLOCK - 1]) -> M::Value {
+    let mut sum = machine.parameter(first);
     for (power, value) in powers.iter().enumerate() {
         sum = machine.mul_add(&machine.parameter(first + 1 + power), value, &sum);
     }

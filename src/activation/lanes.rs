@@ -121,7 +121,7 @@ unsafe fn any_outside<T: Vectorised, V: Lanes>(from: *const T, count: usize, [lo
     let from = std::hint::black_box(from);
     let mut outside = false;
     unsafe {
-        let [low_end, high_end] = [low, high].map(|end| V::splat(end));
+        let (low_end, high_end) = (V::splat(low), V::splat(high));
         for start in (0..count).step_by(V::WIDTH) {
             let x = T::load::<V>(from.add(start.min(count - V::WIDTH)));
             outside |= if low == -high { x.any_beyond(high_end) } else { x.any_outside(low_end, high_end) };

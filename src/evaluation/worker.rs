@@ -48,7 +48,7 @@ pub(super) type Input = (Result<Tensor, EvaluationError>, Batch);
 pub(super) fn input(images: &ReadImages, device: Device) -> Result<Tensor, EvaluationError> {
     let [channels, height, width] = images.shape.map(|size| size as i64);
     let count = images.indices.len() as i64;
-    Ok(upload(Tensor::f_from_slice(&images.pixels)?.f_view([count, channels, height, width])?, device)?)
+    Ok(upload(&images.pixels, &[count, channels, height, width], device)?)
 }
 
 /// Who evaluates batches on one device.

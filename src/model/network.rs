@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use cxx::UniquePtr;
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::bridge::{self, PartialPass};
 use super::description::{described, raw};
@@ -45,16 +45,20 @@ pub fn allow_tf32(allowed: bool) {
     libtorch::allow_tf32(allowed);
 }
 
-/// `tensor`, from the CPU, on `device`, without holding up what the device computes.
+/// `values`, as a tensor of this shape on `device`, without holding up what the device computes.
 ///
 /// # Errors
-/// What libtorch reports, such as too little memory on the device.
-pub fn upload(tensor: Tensor, device: Device) -> Result<Tensor, TchError> {
+/// What libtorch reports, such as too little memory on the device, or another number of values.
+pub fn upload(values: &[f32], shape: &[i64], device: Device) -> Result<Tensor, TchError> {
     if device == Device::Cpu {
-        return Ok(tensor);
+        return Tensor::f_from_slice(values)?.f_view(shape);
     }
-    // SAFETY: a C_tensor is an at::Tensor, borrowed for the call; ownership of the result goes with the pointer.
+    let all = [values.len() as i64];
+    // SAFETY: a C_tensor is an at::Tensor, borrowed for the call; ownership of the result goes with the pointer. The one that
+    // borrows the values does not outlive the call, which waits until they are on the device.
     unsafe {
+        let tensor =
+            Tensor::f_from_blob(values.as_ptr().cast(), &all, &[1], Kind::Float, Device::Cpu)?.f_view(shape)?;
         let copied = libtorch::upload(&*tensor.as_ptr().cast::<libtorch::Tensor>(), &named_device(device))
             .map_err(|error| TchError::Torch(error.what().to_owned()))?;
         Ok(Tensor::from_ptr(copied.into_raw().cast()))

@@ -86,19 +86,20 @@ impl Statistics {
         self.meet(largest, image);
     }
 
-    /// Sort `values` into buckets. Zeros, of which a site behind a ReLU meets many, are counted in several places in turn:
-    /// an addition to a place must wait for the last one there.
+    /// Sort `values` into buckets. Zeros, of which a site behind a ReLU meets many, are counted in several places in turn: an
+    /// addition to a place must wait for the last one there. They are no branch, which nobody could foresee.
     fn count<T: Element>(&mut self, values: &[T], has_not_a_number: bool) {
-        let mut zeros = [0; 8];
+        const TURNS: usize = 8;
+        self.histogram.resize(BUCKETS + TURNS, 0);
         for (at, value) in values.iter().enumerate() {
             if has_not_a_number && value.partial_cmp(value).is_none() {
                 continue;
             }
             let bucket = value.bits_as_f32() as usize >> 16 & (BUCKETS - 1);
-            let place = if bucket == 0 { &mut zeros[at % 8] } else { &mut self.histogram[bucket] };
-            *place += 1;
+            let place = if bucket == 0 { BUCKETS + at % TURNS } else { bucket };
+            self.histogram[place] += 1;
         }
-        self.histogram[0] += zeros.iter().sum::<u64>();
+        self.histogram[0] += self.histogram.drain(BUCKETS..).sum::<u64>();
     }
 
     /// Count what `other` counted as well.

@@ -93,7 +93,8 @@ impl<T: Element, F: Formula> PixelsPass<'_, T, F> {
         unsafe {
             let x = self.x.add(at);
             let values = load::<T, V, K>(x, step);
-            let [low, high] = self.site.bounds.sides(channel).map(|ends| V::load(ends));
+            let [low, high] = self.site.bounds.sides(channel);
+            let (low, high) = (V::load(low), V::load(high));
             let mut outside = false;
             for value in values {
                 outside |= value.any_outside(low, high);

@@ -103,7 +103,8 @@ mod x86 {
     #[inline(always)]
     unsafe fn avx2_load(from: *const f64) -> __m256 {
         unsafe {
-            let [low, high] = [0, 4].map(|at| _mm256_cvtpd_ps(_mm256_loadu_pd(from.add(at))));
+            let low = _mm256_cvtpd_ps(_mm256_loadu_pd(from));
+            let high = _mm256_cvtpd_ps(_mm256_loadu_pd(from.add(4)));
             _mm256_set_m128(high, low)
         }
     }

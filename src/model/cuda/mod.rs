@@ -67,8 +67,8 @@ struct OfKind {
     device: usize,
     /// None where it cannot be used.
     function: Option<Function>,
-    /// Parameters and ends of range on the device, where channels are not alike.
-    tables: Option<[Tensor; 2]>,
+    /// Parameters and ends of range on the device, where channels are not alike, from the first launch on.
+    tables: OnceLock<[Tensor; 2]>,
 }
 
 impl Kernel {
@@ -95,17 +95,33 @@ impl Kernel {
 
     fn elementwise<T: Value>(&self, site: &Elementwise, device: usize) -> Option<(Function, &OfKind)> {
         self.get::<T>(device, || {
-            let compiled = function(device, c"elementwise", site.cuda_source::<T>(), is_f64(site.arithmetic()));
-            let tables = site.channels().map(|_| tables::<T>(site, Device::Cuda(device))).transpose();
-            OfKind { device, function: compiled.filter(|_| tables.is_ok()), tables: tables.ok().flatten() }
+            let function = function(device, c"elementwise", site.cuda_source::<T>(), is_f64(site.arithmetic()));
+            OfKind { device, function, tables: OnceLock::new() }
         })
     }
 
     fn max_pool<T: Value>(&self, pool: &MaxPool, device: usize) -> Option<(Function, &OfKind)> {
         self.get::<T>(device, || {
             let function = function(device, c"max_pool", pool.cuda_source::<T>(), is_f64(pool.arithmetic()));
-            OfKind { device, function, tables: None }
+            OfKind { device, function, tables: OnceLock::new() }
         })
+    }
+}
+
+impl OfKind {
+    /// Where the parameters and the ends of the ranges of `site` are; nowhere where channels are alike.
+    fn tables<T: Value>(&self, site: &Elementwise) -> Result<[u64; 2], TchError> {
+        if site.channels().is_none() {
+            return Ok([0; 2]);
+        }
+        let known = match self.tables.get() {
+            Some(known) => known,
+            None => {
+                let made = tables::<T>(site, Device::Cuda(self.device))?;
+                self.tables.get_or_init(|| made)
+            }
+        };
+        Ok(known.each_ref().map(address))
     }
 }
 
@@ -193,7 +209,7 @@ pub(super) fn elementwise<T: Value>(
     let Some((function, kernel)) = kernel.elementwise::<T>(site, device) else { return Ok(false) };
     let values = x.numel() as i64;
     if values > 0 {
-        let [table, ends] = kernel.tables.as_ref().map_or([0; 2], |tables| tables.each_ref().map(address));
+        let [table, ends] = kernel.tables::<T>(site)?;
         let at = Addresses { x: address(x), y: address(y), counters: counters()?, table, ends };
         let (grid, job) = site.cuda_job::<T>(at, images, values / images, channels);
         // SAFETY: the kernel is that of the job; libtorch frees the memory of tensors in the order of the stream.
