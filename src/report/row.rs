@@ -158,7 +158,7 @@ columns! {
     Outcome, All, overflow_site: Option<String>, "the site at which most images left a range for the first time";
     Outcome, All, depth: Option<u32>, "levels of the dearest approximate ReLU (of the dearest max of two values, if only pools are approximated)";
     Outcome, All, mults: Option<u32>, "its products of two ciphertexts";
-    Time, Decimals(3), seconds: f64, "of the approximate passes by the clock on the wall, without waiting for images. Devices work at the same time, so with several it is what the device that was busy longest took";
+    Time, Decimals(3), seconds: f64, "of the approximate passes by the clock on the wall, without waiting for images. Devices work at the same time, so with several it is what the device that was busy longest took. What passes of a sweep have in common is computed once and counts in each: it is the time that this configuration would take alone";
     Time, Decimals(3), images_per_second: f64, "`images` / `seconds`";
     Setting, All, device: String, "where it ran, several devices joined by +";
     Setting, All, dtype: String, "what the network's products were computed in: `float32`, or `tf32` where `--tf32` was given and a device is CUDA";

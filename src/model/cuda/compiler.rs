@@ -219,7 +219,7 @@ mod tests {
             ] {
                 let source = site.cuda_source::<f32>();
                 // A thread has several values.
-                let each = if source.contains("constexpr int each = 4;") { 4 } else { 2 };
+                let each = if source.contains("constexpr int each = 2;") { 2 } else { 4 };
                 check(&compiler, &source, fused(&site, each), &format!("{name} in {arithmetic}"));
             }
             for (spec, kernel, matches) in [("paper:14", [3, 3], 8), ("paper:4", [5, 5], 24), ("leastsq:15", [2, 2], 3)]
