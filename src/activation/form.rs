@@ -8,8 +8,8 @@
 use super::Arithmetic;
 use super::isa::{Isa, Pass};
 
-/// How far ReLU6 shifts its second ReLU.
-const SIX: f64 = 6.0;
+/// How far ReLU6 shifts its second ReLU, whose range is as much larger.
+pub(super) const SIX: f64 = 6.0;
 
 /// Coefficients of a block of a series: the degree of the polynomial that stands for the variable of its blocks.
 pub(super) const BLOCK: usize = 4;

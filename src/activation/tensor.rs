@@ -101,11 +101,13 @@ impl Machine for Tensors {
     }
 }
 
-/// The kind of the numbers of an arithmetic.
-fn kind(arithmetic: Arithmetic) -> Kind {
-    match arithmetic {
-        Arithmetic::F64 => Kind::Double,
-        Arithmetic::F32 => Kind::Float,
+impl Arithmetic {
+    /// The kind of its numbers.
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Arithmetic::F64 => Kind::Double,
+            Arithmetic::F32 => Kind::Float,
+        }
     }
 }
 
@@ -120,7 +122,8 @@ impl Elementwise {
         shape.resize(x.dim().saturating_sub(1).max(1), 1);
         let side_by_side = |at: usize| {
             let numbers: Vec<f64> = parameters.all().iter().copied().skip(at).step_by(parameters.count()).collect();
-            let tensor = Tensor::f_from_slice(&numbers)?.f_to_device(x.device())?.f_to_kind(kind(self.arithmetic()))?;
+            let tensor =
+                Tensor::f_from_slice(&numbers)?.f_to_device(x.device())?.f_to_kind(self.arithmetic().kind())?;
             Ok(Value::Tensor(tensor.f_view(shape.as_slice())?))
         };
         Ok(Tensors::new((0..parameters.count()).map(side_by_side).collect::<Result<_, TchError>>()?))
@@ -132,7 +135,7 @@ impl Elementwise {
     /// # Errors
     /// What libtorch reports, such as too little memory, or another number of channels.
     pub fn of_tensor(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let wide = x.f_to_kind(kind(self.arithmetic()))?;
+        let wide = x.f_to_kind(self.arithmetic().kind())?;
         let job = Values { machine: self.machine(&wide)?, x: wide };
         self.form().visit(self.arithmetic(), job)?.f_to_kind(x.f_kind()?)
     }
@@ -208,7 +211,7 @@ impl MaxPool {
             (reach - input - window.padding[axis] as i64).max(0)
         };
         let [top, left] = window.padding.map(|padding| padding as i64);
-        let padded = x.f_to_kind(kind(self.relu().arithmetic()))?.f_pad(
+        let padded = x.f_to_kind(self.relu().arithmetic().kind())?.f_pad(
             [left, after(1, width), top, after(0, height)],
             "constant",
             self.padding_value(),

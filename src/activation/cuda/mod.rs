@@ -55,13 +55,13 @@ impl Job {
         Job(job)
     }
 
-    /// Where it begins. It is no longer valid than this.
+    /// Where it begins, as long as it lives.
     pub fn as_ptr(&self) -> *const u64 {
         self.0.as_ptr()
     }
 }
 
-/// Words that so many parameters take, at least one.
+/// Words that so many parameters take.
 fn tail(parameters: usize, arithmetic: Arithmetic) -> usize {
     match arithmetic {
         Arithmetic::F64 => parameters,

@@ -87,10 +87,7 @@ impl<T: Element, F: Formula> Pass for ValuesPass<'_, T, F> {
 
 /// What is done with a block of K·WIDTH values.
 #[derive(Clone, Copy)]
-struct Block<F, V, const K: usize>
-where
-    V: Lanes,
-{
+struct Block<F, V: Lanes, const K: usize> {
     machine: Registers<V, Alike<V::Number>, K>,
     formula: F,
     /// Between which a value is surely in range.
@@ -127,7 +124,7 @@ impl<F: Formula, V: Lanes, const K: usize> Block<F, V, K> {
 /// # Safety
 /// As many values must be readable as `moved` has.
 #[cold]
-pub(super) unsafe fn clip<T: Element>(x: *const T, moved: &mut [T], ends: [f64; 2]) {
+unsafe fn clip<T: Element>(x: *const T, moved: &mut [T], ends: [f64; 2]) {
     for (k, moved) in moved.iter_mut().enumerate() {
         *moved = unsafe { *x.add(k) }.clipped(ends);
     }

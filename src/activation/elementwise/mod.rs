@@ -9,15 +9,12 @@ pub(super) mod tests;
 
 use std::ops::Range;
 
-use super::form::{Form, Shape, in_blocks};
+use super::form::{BLOCK, Form, SIX, Shape, in_blocks};
 use super::isa::Isa;
 use super::lanes::Element;
 use super::{Activation, Arithmetic, Report};
 use parameters::Bounds;
 pub(super) use parameters::{Parameters, surely_inside};
-
-/// How far ReLU6 shifts its second ReLU, whose range is as much larger.
-const SIX: f64 = 6.0;
 
 /// A Chebyshev series Σ c_k·T_k(t) that stands for a function on [`low`, `high`], with t = (2x − low − high)/(high − low).
 ///
@@ -84,10 +81,10 @@ impl Elementwise {
     /// Parabolas, which do not know the range, are applied to x and x − 6 themselves.
     pub fn relu6(activation: &Activation, range: f64) -> Elementwise {
         let first = Elementwise::relu(activation, range);
-        let (shape, mut parameters) = parameters::of(activation, range);
+        let mut parameters = first.parameters.all().to_vec();
         parameters.extend(parameters::of(activation, range + SIX).1);
-        let parameters = Parameters::alike(parameters, activation.arithmetic());
-        Elementwise { form: Form { shape, six: true }, parameters, ..first }
+        let parameters = Parameters::alike(parameters, first.arithmetic);
+        Elementwise { form: Form { six: true, ..first.form }, parameters, ..first }
     }
 
     /// Any function by a series: by one for all channels, or by one for each, in their order. `series` is not empty.
@@ -104,7 +101,7 @@ impl Elementwise {
         let parameters: Vec<Vec<f64>> = series.iter().map(of_channel).collect();
         let bounds = series.iter().map(|series| [series.low, series.high]).collect();
         Elementwise {
-            form: Form { shape: Shape::Series(longest.div_ceil(super::form::BLOCK)), six: false },
+            form: Form { shape: Shape::Series(longest.div_ceil(BLOCK)), six: false },
             arithmetic,
             parameters: Parameters::new(parameters, arithmetic),
             bounds: Bounds::new(bounds, arithmetic),
@@ -176,9 +173,7 @@ impl Elementwise {
             }
         }
     }
-}
 
-impl Elementwise {
     pub(super) fn form(&self) -> &Form {
         &self.form
     }

@@ -82,7 +82,6 @@ impl Parameters {
     }
 
     /// Those of one channel after the other.
-    #[cfg(any(feature = "libtorch", test))]
     pub fn all(&self) -> &[f64] {
         &self.all
     }

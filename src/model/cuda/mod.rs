@@ -127,11 +127,8 @@ impl OfKind {
 
 /// What the kernel of a site whose channels are not alike reads, on `device`: the parameters, and the ends of the ranges.
 fn tables<T: Value>(site: &Elementwise, device: Device) -> Result<[Tensor; 2], TchError> {
-    let kind = match site.arithmetic() {
-        Arithmetic::F64 => Kind::Double,
-        Arithmetic::F32 => Kind::Float,
-    };
-    let parameters = Tensor::f_from_slice(&site.cuda_table())?.f_to_kind(kind)?.f_to_device(device)?;
+    let parameters =
+        Tensor::f_from_slice(&site.cuda_table())?.f_to_kind(site.arithmetic().kind())?.f_to_device(device)?;
     Ok([parameters, Tensor::f_from_slice(&site.cuda_ends::<T>())?.f_to_device(device)?])
 }
 

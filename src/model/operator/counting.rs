@@ -117,16 +117,26 @@ fn within<T: Element>([low, high]: [f64; 2]) -> [T; 2] {
     [T::at_least(low), T::at_most(high)]
 }
 
-/// `x` in numbers in which the ends of a range are exact enough to be compared with.
-pub(super) fn comparable(x: &Tensor) -> Result<Tensor, TchError> {
-    match x.f_kind()? {
-        Kind::Float | Kind::Double => Ok(x.shallow_clone()),
-        _ => x.f_to_kind(Kind::Double),
-    }
+/// `x`, after what in it is outside the `ends` was counted; moved into them if it `clips`. It comes back in numbers in which the
+/// ends are exact enough to be compared with.
+pub(super) fn counted_by_tensors(
+    x: &Tensor,
+    ends: impl FnOnce(&Tensor) -> Result<[Tensor; 2], TchError>,
+    clips: bool,
+    images: Images,
+    overflow: &Mutex<Overflow>,
+) -> Result<Tensor, TchError> {
+    let wide = match x.f_kind()? {
+        Kind::Float | Kind::Double => x.shallow_clone(),
+        _ => x.f_to_kind(Kind::Double)?,
+    };
+    let [low, high] = ends(&wide)?;
+    count_by_tensors(&wide, [&low, &high], images, overflow)?;
+    if clips { wide.f_clamp_tensor(Some(&low), Some(&high)) } else { Ok(wide) }
 }
 
 /// Count what in `x` is below the first or above the second of `ends`, which have its kind and can be compared with it.
-pub(super) fn count_by_tensors(
+fn count_by_tensors(
     x: &Tensor,
     [low, high]: [&Tensor; 2],
     images: Images,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::counting::{Ends, Outside, comparable, count_by_tensors};
+use super::counting::{Ends, Outside, counted_by_tensors};
 use super::tensors::{GRAIN, is_dense, spread};
 use super::{Pass, Replacement};
 use crate::activation::{Channels, Element, Elementwise};
@@ -45,11 +45,8 @@ impl Replacement for Approximate {
             _ => false,
         };
         if !computed {
-            let wide = comparable(&source)?;
-            let [low, high] = site.ends(&wide)?;
-            count_by_tensors(&wide, [&low, &high], images, overflow)?;
-            let clipped = if site.clips() { wide.f_clamp_tensor(Some(&low), Some(&high))? } else { wide };
-            target = site.of_tensor(&clipped)?.f_to_kind(x.f_kind()?)?;
+            let counted = counted_by_tensors(&source, |x| site.ends(x), site.clips(), images, overflow)?;
+            target = site.of_tensor(&counted)?.f_to_kind(x.f_kind()?)?;
         }
         if in_place && target.data_ptr() != x.data_ptr() {
             x.f_copy_(&target)?;

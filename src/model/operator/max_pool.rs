@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::counting::{Ends, Outside, comparable, count_by_tensors};
+use super::counting::{Ends, Outside, counted_by_tensors};
 use super::tensors::{GRAIN, in_channels_last, spread, suggests_channels_last};
 use super::{Inputs, Misfit, Operator, Pass, Replacement};
 use crate::activation::{self, Activation, Cost, Element, MAX_WINDOW, Plane, Window, exact};
@@ -157,11 +157,8 @@ impl Replacement for Approximate {
         if let Some(y) = computed {
             return Ok(y);
         }
-        let wide = comparable(&x)?;
-        let [low, high] = pool.ends(&wide)?;
-        count_by_tensors(&wide, [&low, &high], images, overflow)?;
-        let clipped = if pool.clips() { wide.f_clamp_tensor(Some(&low), Some(&high))? } else { wide };
-        let y = pool.of_tensor(&clipped)?.f_to_kind(x.f_kind()?)?;
+        let counted = counted_by_tensors(&x, |x| pool.ends(x), pool.clips(), images, overflow)?;
+        let y = pool.of_tensor(&counted)?.f_to_kind(x.f_kind()?)?;
         if suggests_channels_last(&x) { in_channels_last(&y) } else { y.f_contiguous() }
     }
 
