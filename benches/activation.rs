@@ -1,7 +1,7 @@
 //! Time of the activation kernels, a value: `cargo bench`. Data stay in the second-level cache.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use polyact::activation::{Activation, Arithmetic, Elementwise, MaxPool, Plane, Spec, Window};
+use polyact::activation::{Activation, Arithmetic, Elementwise, Interval, MaxPool, Plane, Spec, Window};
 use std::hint::black_box;
 
 const VALUES: usize = 16 * 1024;
@@ -32,7 +32,7 @@ fn max_pool(criterion: &mut Criterion) {
     for (kernel, padding, side, planes) in [(3, 1, 112, 4), (2, 0, 224, 1), (2, 0, 4, 512)] {
         let window =
             Window { kernel: [kernel; 2], stride: [2; 2], padding: [padding; 2], dilation: [1; 2], ceil_mode: false };
-        let pool = MaxPool::new(&activation, 20.0, window, true).expect("room for the tournament");
+        let pool = MaxPool::new(&activation, Interval::symmetric(20.0), window, true).expect("room for the tournament");
         let x: Vec<f32> = (0..planes * side * side).map(|i| 19.0 * (i as f32 * 0.37).sin()).collect();
         let mut y = vec![0f32; planes * window.output(0, side) * window.output(1, side)];
         group.throughput(Throughput::Elements(y.len() as u64));

@@ -9,7 +9,7 @@ use std::io::BufRead;
 use std::path::Path;
 use std::time::Instant;
 
-use polyact::activation::Activation;
+use polyact::activation::{Activation, Interval};
 use polyact::model::{Model, Sites, keep_memory};
 use tch::{Device, Kind, Tensor};
 
@@ -29,7 +29,7 @@ fn main() {
     let images = Tensor::randn([batch.parse().expect("images"), 3, side, side], (Kind::Float, Device::Cpu));
     let activation = Activation::design(&"paper:14".parse().expect("an activation")).expect("within reach");
     let range: f64 = range.parse().expect("a number");
-    let choice = activation.as_ref().map(|activation| (activation, range));
+    let choice = activation.as_ref().map(|activation| (activation, Interval::symmetric(range)));
     let approximate = model.table(model.sites().iter().map(|_| choice), false).expect("fits every site");
     let exact = model.exact();
     println!("ready");

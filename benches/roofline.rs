@@ -95,7 +95,7 @@ fn forms() -> Vec<(String, Elementwise)> {
 
 #[cfg(feature = "libtorch")]
 fn max_pool() {
-    use polyact::activation::{MaxPool, Plane, Spec, Window};
+    use polyact::activation::{Interval, MaxPool, Plane, Spec, Window};
     use tch::{Device, Kind, Tensor};
 
     tch::set_num_threads(1);
@@ -107,7 +107,7 @@ fn max_pool() {
     for (kernel, padding, side, channels) in [(3, 1, 112, 64), (2, 0, 112, 64)] {
         let window =
             Window { kernel: [kernel; 2], stride: [2; 2], padding: [padding; 2], dilation: [1; 2], ceil_mode: false };
-        let pool = MaxPool::new(&activation, 20.0, window, true).expect("room for the tournament");
+        let pool = MaxPool::new(&activation, Interval::symmetric(20.0), window, true).expect("room for the tournament");
         let x = Tensor::randn([1, channels, side, side], (Kind::Float, Device::Cpu));
         let values = Vec::<f32>::try_from(x.flatten(0, -1)).expect("f32");
         let extent = [side as usize; 2];

@@ -8,6 +8,7 @@
 //! - `evaluation`: a model over a dataset; accuracy, agreement, overflow.
 //! - `model` and `dataset`, which do not know each other: a TorchScript network and its sites; images and labels.
 //! - [`activation`]: what stands in for ReLU and max, and its kernels.
+//! - [`fitting`]: polynomials of least squares under the density of a site's inputs.
 //! - [`minimax`]: the mathematics, which knows no tensor.
 //!
 //! Without the feature `libtorch` only the mathematics, the activations, the reports and their subcommands are there.
@@ -20,6 +21,7 @@ pub mod dataset;
 mod digest;
 #[cfg(feature = "libtorch")]
 pub mod evaluation;
+pub mod fitting;
 pub mod minimax;
 #[cfg(feature = "libtorch")]
 pub mod model;

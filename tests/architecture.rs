@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 mod common;
 
 /// What each folder may use. `LEAVES` may be used by all but minimax, and use nothing.
-const MAY_USE: [(&str, &[&str]); 7] = [
-    ("cli", &["report", "evaluation", "model", "dataset", "activation", "minimax"]),
+const MAY_USE: [(&str, &[&str]); 8] = [
+    ("cli", &["report", "evaluation", "model", "dataset", "activation", "fitting", "minimax"]),
     ("report", &["activation", "minimax"]),
-    ("evaluation", &["model", "dataset", "activation", "minimax"]),
-    ("model", &["dataset", "activation"]),
+    ("evaluation", &["model", "dataset", "activation", "fitting", "minimax"]),
+    ("model", &["dataset", "activation", "fitting"]),
     ("dataset", &[]),
     ("activation", &["minimax"]),
+    ("fitting", &[]),
     ("minimax", &[]),
 ];
 const LEAVES: [&str; 2] = ["bounded", "digest"];

@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 
 use common::together::{self, Work};
 use common::{polyact_succeeds, read_f32, root, text};
-use polyact::activation::{Activation, Spec};
+use polyact::activation::{Activation, Interval, Spec};
 use polyact::model::{Model, ModelError, Sites};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -179,7 +179,8 @@ fn run(model: &Model, images: &Tensor, pass: &Pass) -> Value {
 fn table(model: &Model, pass: &Pass) -> Result<Sites, ModelError> {
     let sign = Activation::design(&Spec::Paper { alpha: ALPHA }).expect("published").expect("a composition");
     let (relu, max_pool) = (pass.relu.unwrap_or(1.0), pass.maxpool.unwrap_or(1.0));
-    let choices = model.sites().iter().map(|site| Some((&sign, if site.kind.is_pool() { max_pool } else { relu })));
+    let range = |pools: bool| Interval::symmetric(if pools { max_pool } else { relu });
+    let choices = model.sites().iter().map(|site| Some((&sign, range(site.kind.is_pool()))));
     match pass.what.as_str() {
         "exact" => Ok(model.exact()),
         "observed" => Ok(model.observed(&[])),

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use ::polyact::activation::{Activation, Spec};
+use ::polyact::activation::{Activation, Interval, Spec};
 use ::polyact::model::{Model, Site};
 use common::together::{self, Work};
 use common::{by_kind, column, devices, fails, polyact, polyact_succeeds, python, read_f32, rows, text};
@@ -265,7 +265,7 @@ fn clipping_counts_what_counting_counts() {
         let _ = input.get(1).get(0).get(4).get(7).fill_(f64::NAN);
         for range in [1.5, 100.0] {
             let counted = |clip: bool| {
-                let one = |site: &Site| (!site.kind.is_pool()).then_some((&sign, range));
+                let one = |site: &Site| (!site.kind.is_pool()).then_some((&sign, Interval::symmetric(range)));
                 let sites = model.table(model.sites().iter().map(one), clip).unwrap();
                 let _logits = model.forward(&input, &sites).unwrap();
                 sites.take_overflow(0)

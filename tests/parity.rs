@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use common::{by_kind, devices, polyact_succeeds, python, read_f32, text};
-use polyact::activation::{Activation, Arithmetic, Elementwise, MaxPool, Plane, Spec, Window};
+use polyact::activation::{Activation, Arithmetic, Elementwise, Interval, MaxPool, Plane, Spec, Window};
 use polyact::model::{Model, Sites};
 use tch::{Device, Kind, Tensor};
 
@@ -128,7 +128,9 @@ fn kernels_and_tensor_operations_agree() {
                 ceil_mode,
             };
             for non_negative in [false, true] {
-                let Some(pool) = MaxPool::new(&activation, RANGE, window, non_negative) else { continue };
+                let Some(pool) = MaxPool::new(&activation, Interval::symmetric(RANGE), window, non_negative) else {
+                    continue;
+                };
                 let mut y = vec![0f32; 6 * window.output(0, 17) * window.output(1, 19)];
                 // SAFETY: six planes of 17x19, and of the output.
                 unsafe { pool.run(x.as_ptr(), y.as_mut_ptr(), Plane::of_channel([17, 19]), 0..6, &mut inside) };

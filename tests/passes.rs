@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{TIMES, devices, polyact_succeeds, rows, text, together, weights};
-use polyact::activation::{Activation, Spec};
+use polyact::activation::{Activation, Interval, Spec};
 use polyact::model::{Model, Sites};
 use polyact::report::COLUMNS;
 use tch::{Device, Kind, Tensor};
@@ -51,7 +51,8 @@ fn no_site_is_computed_twice_for_the_same_values() {
         let model = Model::load(&weights("resnet20-fashion.pt"), device).unwrap();
         let (images, sign) = (images(device), paper(7));
         let one = |replaced: usize| (0..19).map(move |site| (site == replaced).then_some(16.0));
-        let choices = |replaced: usize| one(replaced).map(|range| range.map(|range| (&sign, range)));
+        let choices =
+            |replaced: usize| one(replaced).map(|range| range.map(|range| (&sign, Interval::symmetric(range))));
         let tables: Vec<Sites> = (0..19).map(|site| model.table(choices(site), false).unwrap()).collect();
         let exact = model.exact();
         let all: Vec<&Sites> = std::iter::once(&exact).chain(&tables).collect();

@@ -9,7 +9,7 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use common::weights;
-use polyact::activation::{Arithmetic, Spec};
+use polyact::activation::{Arithmetic, Interval, Spec};
 use polyact::dataset::{Dataset, OpenOptions, Preparation, Transform};
 use polyact::evaluation::{
     Configuration, Designs, Evaluation, EvaluationError, Plan, Ranges, Rule, Scope, Selector, Session, Substitution,
@@ -49,11 +49,12 @@ fn substitution(model: &Model, alpha: u32, first: f64) -> Substitution {
     let configuration = Configuration {
         relu: Spec::Paper { alpha },
         maxpool: None,
-        relu_range: Some(Ranges::One(16.0).into()),
+        relu_range: Some(Ranges::One(Interval::symmetric(16.0)).into()),
         maxpool_range: None,
         plan: Some(Plan { rules: vec![rule] }.into()),
         arithmetic: Arithmetic::F64,
         clip: false,
+        guard: None,
     };
     configuration.resolve(model.sites(), &mut Designs::default()).unwrap()
 }

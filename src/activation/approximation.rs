@@ -1,6 +1,6 @@
 //! What stands in for ReLU and max: the sign of a composition, or a single polynomial as earlier work has it.
 
-use super::{Arithmetic, Sign, Spec, SpecError};
+use super::{Arithmetic, Fitted, Sign, Spec, SpecError};
 use crate::minimax::cost::Cost;
 use crate::minimax::{Approximation, DEFAULT_BITS, Domain, Function, Method, to_f64};
 
@@ -11,6 +11,8 @@ pub enum Activation {
     Composition(Sign),
     /// One polynomial for ReLU.
     Polynomial(Polynomial),
+    /// What was fitted to one site, on ranges of its own.
+    Fitted(Fitted),
 }
 
 /// One polynomial in the place of ReLU.
@@ -66,6 +68,7 @@ impl Activation {
             },
             Spec::Chebyshev { degree } => Polynomial::fit(Method::Chebyshev, degree, arithmetic)?,
             Spec::LeastSquares { degree } => Polynomial::fit(Method::LeastSquares, degree, arithmetic)?,
+            Spec::Fitted(_) => return Err(SpecError::NoSite(spec.to_string())),
         };
         Ok(Some(Activation::Polynomial(polynomial)))
     }
@@ -76,14 +79,17 @@ impl Activation {
             Activation::Composition(sign) if sign.single().is_some() => Arithmetic::F32,
             Activation::Composition(_) => Arithmetic::F64,
             Activation::Polynomial(polynomial) => polynomial.arithmetic,
+            Activation::Fitted(fitted) => fitted.arithmetic(),
         }
     }
 
-    /// Bound on |r(x) − ReLU(x)| on [−1, 1], and with it on that of max of two numbers which differ by no more.
+    /// Bound on |r(x) − ReLU(x)| on [−1, 1], and with it on that of max of two numbers which differ by no more. Of what was fitted, the
+    /// bound on its own range, as a part of half the range.
     pub fn bound(&self) -> f64 {
         match self {
             Activation::Composition(sign) => sign.bound(),
             Activation::Polynomial(polynomial) => polynomial.error,
+            Activation::Fitted(fitted) => fitted.error(),
         }
     }
 
@@ -93,6 +99,7 @@ impl Activation {
         match self {
             Activation::Composition(sign) => sign.cost(),
             Activation::Polynomial(polynomial) => polynomial.cost,
+            Activation::Fitted(fitted) => fitted.cost(),
         }
     }
 }

@@ -18,7 +18,9 @@ mod elementwise;
 #[cfg(feature = "libtorch")]
 pub(crate) mod exact;
 mod file;
+mod fitted;
 mod form;
+mod interval;
 mod isa;
 mod lanes;
 mod operations;
@@ -39,12 +41,14 @@ pub use coefficients::{Coefficients, CoefficientsError, plain_list};
 pub(crate) use cuda::{Addresses, BLOCK, Job, Planes};
 pub use elementwise::{Channels, Elementwise, Series};
 pub use file::{CoefficientFile, FileError};
+pub use fitted::Fitted;
+pub use interval::{Interval, RangeError};
 pub use isa::Isa;
 pub use lanes::Element;
 pub use operations::Operations;
 pub use pool::{MAX_WINDOW, MaxPool, Plane, Window};
 pub use sign::Sign;
-pub use spec::{RangeError, Spec, SpecError, check_range, parse_degrees, parse_epsilon};
+pub use spec::{DEFAULT_SHARE, FittedSpec, Spec, SpecError, parse_degrees, parse_epsilon};
 
 pub use crate::minimax::cost::Cost;
 

@@ -1,4 +1,4 @@
-//! The text form of an activation: `exact`, `paper:14`, `minimax:15,27,29@0.001`, `file:coeffs.json`, `chebyshev:27`.
+//! The text form of an activation: `exact`, `paper:14`, `minimax:15,27,29@0.001`, `file:coeffs.json`, `chebyshev:27`, `fitted:15`.
 
 use std::fmt;
 use std::path::Path;
@@ -29,14 +29,30 @@ pub enum Spec {
     Chebyshev { degree: u32 },
     /// One polynomial for ReLU, the least-squares fit under Chebyshev's weight on the range.
     LeastSquares { degree: u32 },
+    /// What is fitted to the inputs of each site.
+    Fitted(FittedSpec),
 }
+
+/// One polynomial, fitted to the inputs of a site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FittedSpec {
+    pub degree: u32,
+    /// Whether every channel has its own.
+    pub by_channel: bool,
+    /// The weight of the whole range beside the inputs', above 0 and at most 1.
+    pub share: f64,
+}
+
+/// The share of the whole range unless another is asked for.
+pub const DEFAULT_SHARE: f64 = 1e-3;
 
 /// Why a text is no activation.
 #[derive(Debug, thiserror::Error)]
 pub enum SpecError {
     #[error(
         "`{0}` is no activation; allowed are `exact`, `paper:14` (4 to 14), `minimax:15,27,29`, `minimax:15,27,29@0.001`, \
-         `file:coeffs.json`, `file:coeffs.txt@15,27,29`, and for ReLU `square`, `aq`, `chebyshev:27`, `leastsq:27`"
+         `file:coeffs.json`, `file:coeffs.txt@15,27,29`, `fitted:15`, `fitted:15/channel`, `chebyshev:27`, `leastsq:27`, and for ReLU \
+         `square`, `aq`"
     )]
     Unknown(String),
     #[error("`paper:{0}`: degree sets are published for 4 to 14")]
@@ -47,6 +63,10 @@ pub enum SpecError {
     Degree(String),
     #[error("`{0}` is not an epsilon, a number between 0 and 1")]
     Epsilon(String),
+    #[error("`{0}` is not the share of the whole range, a number above 0 and at most 1, as in `fitted:15@0.001`")]
+    Share(String),
+    #[error("`{0}` is fitted to the inputs of a site, and there is none; `eval`, `sweep` and plans take it")]
+    NoSite(String),
     #[error(transparent)]
     Design(#[from] DesignError),
     #[error(transparent)]
@@ -75,6 +95,7 @@ impl FromStr for Spec {
             None if text == "square" => Ok(Spec::Square),
             None if text == "aq" => Ok(Spec::Aq),
             Some(("chebyshev", degree)) => Ok(Spec::Chebyshev { degree: parse_degree(degree)? }),
+            Some(("fitted", rest)) => Ok(Spec::Fitted(parse_fitted(rest)?)),
             Some(("leastsq", degree)) => Ok(Spec::LeastSquares { degree: parse_degree(degree)? }),
             Some(("paper", alpha)) => match alpha.parse() {
                 Ok(number) if ALPHAS.contains(&number) => Ok(Spec::Paper { alpha: number }),
@@ -122,6 +143,22 @@ fn parse_degree(text: &str) -> Result<u32, SpecError> {
     }
 }
 
+/// `15`, `15/channel`, `15@0.01`, `15/channel@0.01`.
+fn parse_fitted(text: &str) -> Result<FittedSpec, SpecError> {
+    let (text, share) = match text.split_once('@') {
+        Some((text, share)) => match share.parse::<f64>() {
+            Ok(number) if number.is_normal() && number > 0.0 && number <= 1.0 => (text, number),
+            _ => return Err(SpecError::Share(share.to_owned())),
+        },
+        None => (text, DEFAULT_SHARE),
+    };
+    let (degree, by_channel) = match text.strip_suffix("/channel") {
+        Some(degree) => (degree, true),
+        None => (text, false),
+    };
+    Ok(FittedSpec { degree: parse_degree(degree)?, by_channel, share })
+}
+
 /// An ε between 0 and 1.
 ///
 /// # Errors
@@ -142,6 +179,7 @@ impl fmt::Display for Spec {
             Spec::Aq => f.write_str("aq"),
             Spec::Chebyshev { degree } => write!(f, "chebyshev:{degree}"),
             Spec::LeastSquares { degree } => write!(f, "leastsq:{degree}"),
+            Spec::Fitted(fitted) => fitted.fmt(f),
             Spec::Minimax { degrees, epsilon } => {
                 let degrees: Vec<String> = degrees.iter().map(u32::to_string).collect();
                 write!(f, "minimax:{}", degrees.join(","))?;
@@ -152,6 +190,14 @@ impl fmt::Display for Spec {
             }
             Spec::File(file) => write!(f, "file:{file}"),
         }
+    }
+}
+
+impl fmt::Display for FittedSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FittedSpec { degree, by_channel, share } = self;
+        write!(f, "fitted:{degree}{}", if *by_channel { "/channel" } else { "" })?;
+        if *share == DEFAULT_SHARE { Ok(()) } else { write!(f, "@{share}") }
     }
 }
 
@@ -172,26 +218,11 @@ impl Spec {
             | Spec::Square
             | Spec::Aq
             | Spec::Chebyshev { .. }
-            | Spec::LeastSquares { .. } => None,
+            | Spec::LeastSquares { .. }
+            | Spec::Fitted(_) => None,
             Spec::Paper { alpha } => paper_set(*alpha).map(|set| (set.degrees.to_vec(), Epsilon::Given(set.epsilon))),
             Spec::Minimax { degrees, epsilon } => Some((degrees.clone(), epsilon.clone())),
         }
-    }
-}
-
-/// A range that is no range.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("`{0}` is no range; it must be a positive number, the bound B of the inputs' absolute values")]
-pub struct RangeError(pub String);
-
-/// A positive, finite bound.
-///
-/// # Errors
-/// [`RangeError`] for zero, negative numbers, infinity, NaN, and what is no number.
-pub fn check_range(text: &str) -> Result<f64, RangeError> {
-    match text.trim().parse::<f64>() {
-        Ok(range) if range.is_normal() && range > 0.0 => Ok(range),
-        _ => Err(RangeError(text.to_owned())),
     }
 }
 
@@ -210,6 +241,9 @@ mod tests {
         assert_eq!("aq".parse::<Spec>().unwrap(), Spec::Aq);
         assert_eq!("chebyshev:27".parse::<Spec>().unwrap(), Spec::Chebyshev { degree: 27 });
         assert_eq!("leastsq:127".parse::<Spec>().unwrap(), Spec::LeastSquares { degree: 127 });
+        let fitted = |degree, by_channel, share| Spec::Fitted(FittedSpec { degree, by_channel, share });
+        assert_eq!("fitted:15".parse::<Spec>().unwrap(), fitted(15, false, DEFAULT_SHARE));
+        assert_eq!("fitted:7/channel@0.01".parse::<Spec>().unwrap(), fitted(7, true, 0.01));
     }
 
     #[test]
@@ -225,21 +259,16 @@ mod tests {
         assert!(error("leastsq:128").contains("`128`"));
         assert!(error("leastsq").contains("`leastsq:27`"));
         assert!(error("square:2").contains("`square`"));
-    }
-
-    #[test]
-    fn only_positive_finite_numbers_are_ranges() {
-        for text in ["0", "-1", "nan", "inf", "1e-320", "", "ten"] {
-            assert!(check_range(text).is_err(), "{text}");
-        }
-        assert_eq!(check_range("12.5").unwrap(), 12.5);
+        assert!(error("fitted:0").contains("from 1 to 127"));
+        assert!(error("fitted:15/site").contains("`15/site`"));
+        assert!(error("fitted:15@0").contains("`0` is not the share"));
+        assert!(error("fitted:15@1.5").contains("at most 1"));
     }
 
     proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(text in ".{0,40}") {
             let _ = text.parse::<Spec>();
-            let _ = check_range(&text);
         }
 
         #[test]
@@ -252,7 +281,10 @@ mod tests {
 
         #[test]
         fn a_single_polynomial_survives_printing_and_reading(degree in 1u32..=127) {
-            for spec in [Spec::Square, Spec::Aq, Spec::Chebyshev { degree }, Spec::LeastSquares { degree }] {
+            let fitted = |by_channel, share| Spec::Fitted(FittedSpec { degree, by_channel, share });
+            let fitted = [fitted(false, DEFAULT_SHARE), fitted(true, DEFAULT_SHARE), fitted(false, 0.25), fitted(true, 1.0)];
+            let others = [Spec::Square, Spec::Aq, Spec::Chebyshev { degree }, Spec::LeastSquares { degree }];
+            for spec in others.into_iter().chain(fitted) {
                 prop_assert!(spec.composition().is_none());
                 prop_assert_eq!(spec.to_string().parse::<Spec>().unwrap(), spec);
             }

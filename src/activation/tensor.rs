@@ -192,7 +192,7 @@ impl MaxPool {
     /// # Errors
     /// What libtorch reports.
     pub(crate) fn ends(&self, x: &Tensor) -> Result<[Tensor; 2], TchError> {
-        of_ends(x, &[[-self.range(), self.range()]])
+        of_ends(x, &[self.range().ends()])
     }
 
     /// What [`MaxPool::run`] computes, for `x` of shape [N, C, H, W].

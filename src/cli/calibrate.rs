@@ -12,9 +12,11 @@ use super::preparation::PreparationOptions;
 use super::progress::progress_bar;
 use super::warnings::{tell_broken, tell_not_polynomial};
 use super::{Failure, print};
+use crate::activation::Interval;
 use crate::dataset::{BUNDLED, Dataset};
 use crate::evaluation::{
-    Calibration, Plan, RangeRule, Rule, Scope, Selector, calibrate, dataset_sha256, images_file, shortest,
+    Calibration, Plan, RangeRule, Rule, Scope, Selector, calibrate, dataset_sha256, densities_bytes, densities_file,
+    images_file, shortest,
 };
 use crate::model::{Model, Site, Statistics};
 use crate::report::plot::Figure;
@@ -94,6 +96,7 @@ impl Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let beside = images_file(&arguments.out);
+    let densities = densities_file(&arguments.out);
     let plan_images_file = arguments.plan_out.as_deref().map(images_file);
     arguments
         .reading
@@ -102,6 +105,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .reads("--dataset", &*arguments.dataset)
         .writes("--out", &*arguments.out, &[b"site,kind,range,"])
         .writes("--out", &*beside, &[])
+        .writes("--out", &*densities, &[])
         .writes("--json", arguments.json.as_deref(), &[b"{\n  \"version\": \"*\",\n  \"model\": "])
         .writes("--plan-out", arguments.plan_out.as_deref(), &[b"[[sites]]"])
         .writes("--plan-out", plan_images_file.as_deref(), &[])
@@ -140,7 +144,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
     let measured =
         Measured { arguments, model, dataset: &dataset, sampled: &sample.description, calibration: &calibration };
-    measured.write(&beside)?;
+    measured.write(&beside, &densities)?;
     print(&measured.text())
 }
 
@@ -172,6 +176,9 @@ struct MeasuredSite {
     p99_99: f64,
     values: u64,
     not_a_number: u64,
+    /// The range as two ends, the least and the largest value with the margin.
+    low: f64,
+    high: f64,
     /// Of each candidate range, the share of values above it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     share_above: Vec<f64>,
@@ -197,11 +204,14 @@ struct MeasuredModel<'a> {
 }
 
 impl Measured<'_> {
-    fn write(&self, beside: &Path) -> Result<(), Failure> {
+    fn write(&self, beside: &Path, densities: &Path) -> Result<(), Failure> {
         let out = |flag, path: &Path, text: &str| write(flag, path, text.as_bytes());
         let Arguments { json, plan_out, .. } = self.arguments;
         let images = self.calibration.images.iter().map(|(sha256, _)| crate::digest::shown(sha256) + "\n");
         out("--out", beside, &images.clone().collect::<String>())?;
+        let names = self.model.sites().iter().map(|site| site.name.as_str());
+        let of_sites = names.zip(self.calibration.densities.iter().map(Vec::as_slice));
+        write("--out", densities, &densities_bytes(self.arguments.margin, of_sites))?;
         if let Some(path) = json {
             out("--json", path, &(serde_json::to_string_pretty(&self.all())? + "\n"))?;
         }
@@ -234,11 +244,14 @@ impl Measured<'_> {
         ranges::figure(&format!("{model} on {images} images of {}", self.dataset.name()), &sites)
     }
 
+    fn rule(&self) -> RangeRule {
+        let Arguments { margin, round_up, quantile, .. } = *self.arguments;
+        RangeRule { quantile, margin, step: round_up.unwrap_or(0.0) }
+    }
+
     /// The range of each site. One that met only zeros, or nothing, gets 1: any range holds them.
     fn ranges(&self) -> Vec<f64> {
-        let Arguments { margin, round_up, quantile, .. } = *self.arguments;
-        let rule = RangeRule { quantile, margin, step: round_up.unwrap_or(0.0) };
-        self.calibration.sites.iter().map(|statistics| rule.range(statistics).unwrap_or(1.0)).collect()
+        self.calibration.sites.iter().map(|statistics| self.rule().range(statistics).unwrap_or(1.0)).collect()
     }
 
     fn sites(&self) -> Vec<MeasuredSite> {
@@ -250,6 +263,7 @@ impl Measured<'_> {
         let finite = |value: f64| if value.is_finite() { shortest(value) } else { 0.0 };
         let quantile = |share| shortest(statistics.quantile(share));
         let numbers = (statistics.values - statistics.not_a_number).max(1) as f64;
+        let ends = self.rule().ends(statistics).unwrap_or(Interval::symmetric(range));
         MeasuredSite {
             site: site.name.clone(),
             kind: site.kind.to_string(),
@@ -266,6 +280,8 @@ impl Measured<'_> {
             p99_99: quantile(0.9999),
             values: statistics.values,
             not_a_number: statistics.not_a_number,
+            low: ends.low,
+            high: ends.high,
             share_above: statistics.above.iter().map(|&above| above as f64 / numbers).collect(),
         }
     }
@@ -300,7 +316,7 @@ impl Measured<'_> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         let fixed = [
             "site", "kind", "range", "index", "min", "max", "largest", "image", "p50", "p90", "p99", "p99.9", "p99.99",
-            "values", "not_a_number",
+            "values", "not_a_number", "low", "high",
         ];
         let shares = self.arguments.candidates.iter().map(|bound| format!("share_above_{bound}"));
         writer.write_record(fixed.into_iter().map(str::to_owned).chain(shares))?;
@@ -324,6 +340,8 @@ impl Measured<'_> {
                 p99_99,
                 site.values.to_string(),
                 site.not_a_number.to_string(),
+                site.low.to_string(),
+                site.high.to_string(),
             ];
             writer
                 .write_record(fields.into_iter().chain(site.share_above.iter().map(|share| format!("{share:.3e}"))))?;

@@ -13,16 +13,17 @@ use crate::evaluation::{Configuration, Plan, Ranges, RangesError, Sourced};
 #[derive(Debug, Args)]
 pub(super) struct ConfigurationOptions {
     /// What stands in for ReLU: exact, paper:4 to paper:14, minimax:D,D,…, minimax:D,D,…@EPSILON, file:COEFFS.json,
-    /// file:LIST.txt@D,D,…, or a single polynomial: square, aq, chebyshev:D or leastsq:D
+    /// file:LIST.txt@D,D,…, or a single polynomial: square, aq, chebyshev:D, leastsq:D, or fitted to the inputs of each site: fitted:D, or
+    /// fitted:D/channel for one a channel (needs --relu-range file:)
     #[arg(long, value_name = "SPEC", default_value = "paper:14")]
     pub relu: Spec,
     /// What stands in for max-pooling, in the same form but neither square nor aq [default: what stands in for ReLU]
     #[arg(long, value_name = "SPEC")]
     pub maxpool: Option<Spec>,
-    /// Bound of the absolute inputs of every ReLU, or file:ranges.csv with one a site; needed unless ReLU is exact
+    /// Bound of the absolute inputs of every ReLU, or LO:HI, or file:ranges.csv with one a site; needed unless ReLU is exact
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     pub relu_range: Option<String>,
-    /// Bound of the absolute inputs of every max-pool, or file:ranges.csv [default: the one of ReLU]
+    /// Bound of the absolute inputs of every max-pool, or LO:HI, or file:ranges.csv [default: the one of ReLU]
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     pub maxpool_range: Option<String>,
     /// Activations and ranges of single sites, which count over all others: a TOML file
@@ -31,9 +32,18 @@ pub(super) struct ConfigurationOptions {
     /// What activations are computed in: f64 on monomials, or f32 on Chebyshev series
     #[arg(long, value_name = "f64|f32", default_value_t)]
     pub arithmetic: Arithmetic,
+    /// The most that a fitted polynomial may stray anywhere on its range, as a part of half the range: 0.1 for a tenth
+    #[arg(long, value_name = "G", value_parser = guard, allow_negative_numbers = true)]
+    pub guard: Option<f64>,
     /// What to do when an input leaves its range
     #[arg(long, value_enum, default_value_t = OnOverflow::Count)]
     pub on_overflow: OnOverflow,
+}
+
+/// A positive number.
+pub(super) fn guard(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|guard: &f64| *guard > 0.0 && guard.is_finite());
+    number.ok_or_else(|| "expected a positive number, a part of half the range".to_owned())
 }
 
 /// What happens to inputs beyond a range. They are always counted.
@@ -64,7 +74,7 @@ impl ConfigurationOptions {
     /// Ranges and plans that cannot be read.
     pub fn read(&self) -> Result<Configuration, Failure> {
         let ranges = |flag, text: &Option<String>| text.as_deref().map(|text| ranges(flag, text)).transpose();
-        Ok(Configuration {
+        let configuration = Configuration {
             relu: self.relu.clone(),
             maxpool: self.maxpool.clone(),
             relu_range: ranges("--relu-range", &self.relu_range)?,
@@ -72,7 +82,9 @@ impl ConfigurationOptions {
             plan: self.plan.as_deref().map(plan).transpose()?,
             arithmetic: self.arithmetic,
             clip: self.on_overflow == OnOverflow::Clip,
-        })
+            guard: self.guard,
+        };
+        Ok(configuration.with_densities(&mut Vec::new())?)
     }
 }
 

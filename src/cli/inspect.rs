@@ -11,7 +11,6 @@ use super::preparation::InputOptions;
 use super::{Failure, print};
 use crate::activation::Window;
 use crate::evaluation::EvaluationError;
-use crate::minimax::cost::Cost;
 use crate::model::{Model, ModelError, SiteKind};
 use crate::report::{Align, table};
 
@@ -110,8 +109,7 @@ fn inspect(model: &Model, arguments: &Arguments) -> Result<Inspection, Failure> 
     let _logits =
         model.forward(&image.map_err(EvaluationError::from)?, &table).map_err(|error| hint(error, arguments))?;
 
-    let one = Cost { depth: 1, multiplications: 1 };
-    let rounds: Vec<u32> = model.sites().iter().map(|site| site.kind.cost(one).depth).collect();
+    let rounds: Vec<u32> = model.sites().iter().map(|site| site.kind.window().map_or(1, Window::rounds)).collect();
     let longest_path = model.graph().longest_path(&rounds);
     let of_kind = SiteKind::NAMES.map(|(name, _)| (name, 0)).into();
     let mut totals = Totals { sites: model.sites().len(), of_kind, longest_path, ..Totals::default() };

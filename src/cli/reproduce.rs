@@ -8,7 +8,7 @@ use super::options::{DeviceOptions, ModelOptions, ReadingOptions, UntilOptions};
 use super::preparation::{PreparationOptions, Side};
 use super::task::{OutputOptions, Task};
 use super::{Failure, print};
-use crate::activation::{Arithmetic, Spec};
+use crate::activation::{Arithmetic, Interval, Spec};
 use crate::evaluation::{Configuration, Ranges};
 use crate::report::{Align, Row, table};
 
@@ -75,11 +75,12 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let configuration = Configuration {
         relu: Spec::Paper { alpha: published.alpha },
         maxpool: None,
-        relu_range: Some(Ranges::One(published.relu_range).into()),
-        maxpool_range: Some(Ranges::One(published.maxpool_range).into()),
+        relu_range: Some(Ranges::One(Interval::symmetric(published.relu_range)).into()),
+        maxpool_range: Some(Ranges::One(Interval::symmetric(published.maxpool_range)).into()),
         plan: None,
         arithmetic: arguments.arithmetic,
         clip: false,
+        guard: None,
     };
     let preparation = PreparationOptions {
         resize: Some(Side(Some(published.resize))),

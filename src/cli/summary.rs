@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::activation::Arithmetic;
+use crate::activation::{Arithmetic, Interval};
 use crate::dataset::{Dataset, Interpolation, Preparation, Transform};
 use crate::evaluation::{
     Configuration, Evaluation, Score, SiteOverflow, Substitution, Tally, Timing, Until, dataset_sha256,
@@ -118,6 +118,7 @@ impl Summary<'_> {
             available: setting.until.map(|_| setting.available),
             top1_diff_low: interval.map(|[low, _]| low),
             top1_diff_high: interval.map(|[_, high]| high),
+            guard: configuration.guard,
         }
     }
 
@@ -160,7 +161,7 @@ impl Summary<'_> {
     /// A line for each activation of each kind of site.
     fn activations(&self) -> String {
         // Sites of one kind and cost, by what stands in for them.
-        let mut groups: BTreeMap<(bool, String, String, Cost), Vec<Option<f64>>> = BTreeMap::new();
+        let mut groups: BTreeMap<(bool, String, String, Cost), Vec<Option<Interval>>> = BTreeMap::new();
         let costs = self.substitution.costs(self.setting.sites);
         for ((site, substitute), cost) in self.setting.sites.iter().zip(&self.substitution.sites).zip(costs) {
             if !self.evaluation.ran.contains(&site.index) {
@@ -173,14 +174,15 @@ impl Summary<'_> {
         let mut text = String::new();
         for ((_, spec, kind, cost), ranges) in groups {
             let count = ranges.len();
-            let bounds: Vec<f64> = ranges.into_iter().flatten().collect();
-            if bounds.is_empty() {
+            let ranges: Vec<Interval> = ranges.into_iter().flatten().collect();
+            let Some(&first) = ranges.first() else {
                 text += &format!("{count} {kind} exact\n");
                 continue;
-            }
-            let (least, most) = bounds.iter().fold((f64::INFINITY, 0f64), |(low, high), &b| (low.min(b), high.max(b)));
-            let on = match least == most {
-                true => format!("on [-{most},{most}]"),
+            };
+            let bounds = ranges.iter().map(|range| range.bound());
+            let (least, most) = bounds.fold((f64::INFINITY, 0f64), |(low, high), b| (low.min(b), high.max(b)));
+            let on = match ranges.iter().all(|&range| range == first) {
+                true => format!("on [{},{}]", first.low, first.high),
                 false => format!("with ranges from {least} to {most}"),
             };
             let single = if self.configuration.arithmetic == Arithmetic::F32 { " in f32" } else { "" };

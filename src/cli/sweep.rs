@@ -139,8 +139,11 @@ impl<'a> Sweep<'a> {
             plan: grid.plan.iter().map(|path| plan(path)).collect::<Result<_, _>>()?,
             arithmetic: grid.arithmetic.clone(),
             clip: grid.on_overflow == OnOverflow::Clip,
+            guard: grid.guard,
         };
-        let configurations = axes.configurations();
+        let mut known = Vec::new();
+        let configurations = axes.configurations().into_iter().map(|one| one.with_densities(&mut known));
+        let configurations = configurations.collect::<Result<Vec<_>, _>>()?;
         let dataset = grid.reading.open(&grid.dataset)?;
         let sample = grid.reading.evaluated(&dataset, grid.until)?;
         arguments.device.check()?;
@@ -393,8 +396,8 @@ fn journal_file(out: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// A configuration in words: ReLU, max-pool, their ranges, plan, arithmetic, what happens to overflow.
-fn described(configuration: &Configuration) -> [String; 7] {
+/// A configuration in words: ReLU, max-pool, their ranges, plan, arithmetic, what happens to overflow, the guard.
+fn described(configuration: &Configuration) -> [String; 8] {
     let optional = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     [
         configuration.relu.to_string(),
@@ -404,6 +407,7 @@ fn described(configuration: &Configuration) -> [String; 7] {
         optional(configuration.plan.as_ref().map(ToString::to_string)),
         configuration.arithmetic.to_string(),
         if configuration.clip { "clip" } else { "count" }.to_owned(),
+        optional(configuration.guard.map(|guard| guard.to_string())),
     ]
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser};
 
 use super::Failure;
-use super::configuration::OnOverflow;
+use super::configuration::{OnOverflow, guard};
 use super::options::{ReadingOptions, UntilOptions};
 use super::preparation::PreparationOptions;
 use crate::activation::{Arithmetic, Spec};
@@ -28,7 +28,7 @@ pub(super) struct GridOptions {
     /// What stands in for max-pooling, one SPEC or several [default: what stands in for ReLU]
     #[arg(long, value_name = "SPEC", num_args = 1..)]
     pub maxpool: Vec<Spec>,
-    /// Bounds of the inputs of every ReLU, or file:ranges.csv with one a site, one or several
+    /// Bounds of the inputs of every ReLU, or LO:HI, or file:ranges.csv with one a site, one or several
     #[arg(long, value_name = "R", num_args = 1.., allow_negative_numbers = true)]
     pub relu_range: Vec<String>,
     /// The same of every max-pool [default: the one of ReLU]
@@ -40,6 +40,9 @@ pub(super) struct GridOptions {
     /// What activations are computed in: f64 on monomials, or f32 on Chebyshev series, or each in turn
     #[arg(long, value_name = "f64|f32", num_args = 1.., default_value = "f64")]
     pub arithmetic: Vec<Arithmetic>,
+    /// The most that a fitted polynomial may stray anywhere on its range, as a part of half the range: 0.1 for a tenth
+    #[arg(long, value_name = "G", value_parser = guard, allow_negative_numbers = true)]
+    pub guard: Option<f64>,
     /// What to do when an input leaves its range
     #[arg(long, value_enum, default_value_t = OnOverflow::Count)]
     pub on_overflow: OnOverflow,
@@ -52,8 +55,8 @@ pub(super) struct GridOptions {
 }
 
 /// The flags of [`GridOptions`], which a file says instead.
-pub(super) const GRID: [&str; 26] = [
-    "model", "dataset", "relu", "maxpool", "relu_range", "maxpool_range", "plan", "arithmetic", "on_overflow",
+pub(super) const GRID: [&str; 27] = [
+    "model", "dataset", "relu", "maxpool", "relu_range", "maxpool_range", "plan", "arithmetic", "guard", "on_overflow",
     "layout", "labels", "classes", "devkit_synsets", "limit", "first", "holdout", "seed", "batch", "strict",
     "input_size", "resize", "crop", "interpolation", "mean", "std", "until",
 ];

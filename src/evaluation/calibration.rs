@@ -3,7 +3,9 @@
 use super::refusal::{refuse_broken, refuse_misfit, refuse_no_image};
 use super::worker::input;
 use super::{EvaluationError, Scope};
+use crate::activation::Interval;
 use crate::dataset::{Batch, Broken};
+use crate::fitting::Density;
 use crate::model::{Model, Statistics};
 
 /// What came out of the images.
@@ -11,6 +13,10 @@ use crate::model::{Model, Statistics};
 pub struct Calibration {
     /// Of the inputs of each site. Images are counted by their position in the dataset.
     pub sites: Vec<Statistics>,
+    /// How they were distributed, of each site as [`Sites::take_densities`] has it.
+    ///
+    /// [`Sites::take_densities`]: crate::model::Sites::take_densities
+    pub densities: Vec<Vec<Density>>,
     /// Images that could not be read, in order.
     pub broken: Vec<Broken>,
     /// SHA-256 as stored and label of each image that could be read, in order.
@@ -58,6 +64,7 @@ pub fn calibrate(
         Ok::<(), EvaluationError>(())
     })?;
     refuse_no_image(dataset, calibration.images.is_empty(), &calibration.broken)?;
+    calibration.densities = (0..table.count()).map(|site| table.take_densities(site)).collect();
     Ok(calibration)
 }
 
@@ -73,6 +80,23 @@ pub struct RangeRule {
 }
 
 impl RangeRule {
+    /// The least and the largest value for a site, wider by the margin as a share of their distance: of what the bound that the
+    /// quantile says leaves of them. None if it met no value but one.
+    pub fn ends(&self, statistics: &Statistics) -> Option<Interval> {
+        let bound = match self.quantile {
+            1.0 => statistics.largest,
+            quantile => statistics.quantile(quantile),
+        };
+        let (low, high) = (statistics.min.max(-bound), statistics.max.min(bound));
+        let width = high - low;
+        // Eight digits of the width, or whole steps.
+        let unit = if self.step > 0.0 { self.step } else { 10f64.powf(width.log10().floor() - 7.0) };
+        // Through text, which does not have what f64 adds to a multiple of a decimal number.
+        let written = |units: f64| format!("{:.12e}", units * unit).parse().unwrap_or(f64::NAN);
+        let wider = self.margin * width;
+        Interval::new(written(((low - wider) / unit).floor()), written(((high + wider) / unit).ceil()))
+    }
+
     /// The range for a site, with eight digits at most and never less than what was measured; none if it met no value but
     /// zeros.
     pub fn range(&self, statistics: &Statistics) -> Option<f64> {
@@ -132,6 +156,21 @@ mod tests {
             let wide = measured * (1.0 + margin);
             prop_assert!(range >= measured && range >= wide * (1.0 - 1e-15) && range <= wide * (1.0 + 2e-7), "{}", range);
         }
+    }
+
+    #[test]
+    fn ends_have_their_margin_and_hold_what_was_measured() {
+        let mut statistics = Statistics::new(0);
+        statistics.add(Some(0), &[-0.1f32, 2.0, 0.5, 146.26263], &[]);
+        let ends = |quantile, margin, step| RangeRule { quantile, margin, step }.ends(&statistics).unwrap().ends();
+        assert_eq!(ends(1.0, 0.0, 0.0), [-0.10001, 146.26264]);
+        assert_eq!(ends(1.0, 0.0, 0.5), [-0.5, 146.5]);
+        assert_eq!(ends(1.0, 0.5, 0.1), [-73.3, 219.5]);
+        let [low, high] = ends(0.75, 0.0, 0.0);
+        assert!(low == -0.1000001 && (2.0..2.02).contains(&high), "{low} {high}");
+        let mut one = Statistics::new(0);
+        one.add(Some(0), &[3.0f32, 3.0], &[]);
+        assert_eq!(RangeRule { quantile: 1.0, margin: 0.1, step: 0.0 }.ends(&one), None);
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use super::fits::{FitOptions, SiteFit, SiteFitError, fit_site};
 use super::plan::{Plan, PlanError, Said};
-use super::ranges::{Ranges, RangesError};
+use super::ranges::{Ranges, RangesError, SiteRange};
 use super::source::Sourced;
-use crate::activation::{Activation, Arithmetic, Spec, SpecError};
+use crate::activation::{Activation, Arithmetic, FittedSpec, Interval, Spec, SpecError};
+use crate::fitting::Certificate;
 use crate::minimax::cost::Cost;
 use crate::model::{Graph, Model, ModelError, Site, SiteError, Sites};
 
@@ -25,6 +27,8 @@ pub struct Configuration {
     pub arithmetic: Arithmetic,
     /// Whether inputs beyond a range are moved to its end after they were counted.
     pub clip: bool,
+    /// The most that a fitted polynomial may stray anywhere on its range, as a part of half the range; none for no limit.
+    pub guard: Option<f64>,
 }
 
 /// Why a configuration does not fit a model.
@@ -45,6 +49,13 @@ pub enum ConfigurationError {
     Site(#[from] SiteError),
     #[error(transparent)]
     Activation(#[from] SpecError),
+    #[error(transparent)]
+    Fit(#[from] SiteFitError),
+    #[error(
+        "{flag} is to be file:ranges.csv, as `polyact calibrate` writes it: {spec} at site {site} is fitted to the densities beside it, \
+         in ranges.csv.densities"
+    )]
+    NoDensities { flag: &'static str, spec: String, site: String },
 }
 
 /// Designs made once, however many configurations use them.
@@ -70,7 +81,9 @@ impl Designs {
 pub struct Substitute {
     pub spec: Spec,
     /// None if the site stays exact.
-    pub approximation: Option<(Activation, f64)>,
+    pub approximation: Option<(Activation, Interval)>,
+    /// Of what was fitted, how good it is.
+    pub certificate: Option<Certificate>,
 }
 
 /// What the approximate sites of a network cost together.
@@ -108,19 +121,81 @@ impl Configuration {
         };
         let mut substitutes = Vec::with_capacity(sites.len());
         for (site, Said { activation, range }) in sites.iter().zip(planned) {
-            let pool = site.kind.is_pool();
-            let general = if pool { self.maxpool_spec() } else { &self.relu };
+            let general = if site.kind.is_pool() { self.maxpool_spec() } else { &self.relu };
             let spec = activation.unwrap_or_else(|| general.clone());
-            let approximation = match designs.get(&spec, self.arithmetic)? {
-                None => None,
-                Some(activation) => {
-                    site.check(&activation)?;
-                    Some((activation, range.map_or_else(|| self.range_of(site, pool), Ok)?))
-                }
+            let range = range.map(SiteRange::symmetric);
+            let substitute = match &spec {
+                Spec::Fitted(fitted) => self.fitted(fitted, site, range)?,
+                _ => self.designed(spec, site, range, designs)?,
             };
-            substitutes.push(Substitute { spec, approximation });
+            if let Some((activation, range)) = &substitute.approximation {
+                site.check(activation, *range)?;
+            }
+            substitutes.push(substitute);
         }
         Ok(Substitution { sites: substitutes, clip: self.clip })
+    }
+
+    /// What `spec` puts at `site`, on the range of the plan or that of the kind of site.
+    fn designed(
+        &self,
+        spec: Spec,
+        site: &Site,
+        planned: Option<SiteRange>,
+        designs: &mut Designs,
+    ) -> Result<Substitute, ConfigurationError> {
+        let approximation = match designs.get(&spec, self.arithmetic)? {
+            None => None,
+            Some(activation) => {
+                let range = planned.map_or_else(|| self.range_of(site), Ok)?;
+                Some((activation, Interval::symmetric(range.bound)))
+            }
+        };
+        Ok(Substitute { spec, approximation, certificate: None })
+    }
+
+    /// The same of what is fitted to the site.
+    fn fitted(
+        &self,
+        spec: &FittedSpec,
+        site: &Site,
+        planned: Option<SiteRange>,
+    ) -> Result<Substitute, ConfigurationError> {
+        let (flag, ranges) = self.ranges_of(site);
+        let densities = ranges.and_then(Sourced::densities).ok_or_else(|| {
+            let (spec, site) = (spec.to_string(), site.name.clone());
+            ConfigurationError::NoDensities { flag, spec, site }
+        })?;
+        let range = planned.map_or_else(|| self.range_of(site), Ok)?.ends;
+        let options = FitOptions { guard: self.guard.unwrap_or(f64::INFINITY), arithmetic: self.arithmetic };
+        let SiteFit { activation, range, certificate } = fit_site(spec, site, range, densities, options)?;
+        let (spec, approximation) = (Spec::Fitted(spec.clone()), Some((activation, range)));
+        Ok(Substitute { spec, approximation, certificate: Some(certificate) })
+    }
+
+    /// Whether something in it is fitted to the inputs of sites.
+    fn is_fitted(&self) -> bool {
+        let rules = self.plan.iter().flat_map(|plan| &plan.value.rules);
+        let mut all = rules.filter_map(|rule| rule.activation.as_ref()).chain(&self.maxpool).chain([&self.relu]);
+        all.any(|spec| matches!(spec, Spec::Fitted(_)))
+    }
+
+    /// The same with the densities that it needs, each file of which is read once into `known`.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::Ranges`] for densities that cannot be read.
+    pub fn with_densities(mut self, known: &mut Vec<Sourced<Ranges>>) -> Result<Configuration, ConfigurationError> {
+        if self.is_fitted() {
+            for ranges in [&mut self.relu_range, &mut self.maxpool_range].into_iter().flatten() {
+                let read = known.iter().find(|read| read.path().is_some() && read.path() == ranges.path());
+                *ranges = match read {
+                    Some(read) => read.clone(),
+                    None => ranges.clone().with_densities()?,
+                };
+                known.push(ranges.clone());
+            }
+        }
+        Ok(self)
     }
 
     /// What stands in for max where no plan says otherwise.
@@ -133,11 +208,16 @@ impl Configuration {
         self.maxpool_range.as_ref().or(self.relu_range.as_ref())
     }
 
-    fn range_of(&self, site: &Site, pool: bool) -> Result<f64, ConfigurationError> {
-        let (flag, ranges) = match pool {
+    /// The ranges of such sites where no plan says otherwise, and the flag that gives them.
+    fn ranges_of(&self, site: &Site) -> (&'static str, Option<&Sourced<Ranges>>) {
+        match site.kind.is_pool() {
             true => ("--maxpool-range", self.maxpool_ranges()),
             false => ("--relu-range", self.relu_range.as_ref()),
-        };
+        }
+    }
+
+    fn range_of(&self, site: &Site) -> Result<SiteRange, ConfigurationError> {
+        let (flag, ranges) = self.ranges_of(site);
         let missing = || ConfigurationError::NoRange { flag, site: site.name.clone() };
         Ok(ranges.ok_or_else(missing)?.of(site)?)
     }
@@ -156,7 +236,7 @@ impl Substitution {
     /// What each site costs for one ciphertext; nothing where it stays exact.
     pub fn costs(&self, sites: &[Site]) -> Vec<Cost> {
         let of_site = |(site, substitute): (&Site, &Substitute)| match &substitute.approximation {
-            Some((activation, _)) => site.kind.cost(activation.cost()),
+            Some((activation, _)) => site.kind.cost(activation),
             None => Cost::default(),
         };
         sites.iter().zip(&self.sites).map(of_site).collect()

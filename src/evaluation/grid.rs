@@ -18,6 +18,7 @@ pub struct Axes {
     pub plan: Vec<Sourced<Plan>>,
     pub arithmetic: Vec<Arithmetic>,
     pub clip: bool,
+    pub guard: Option<f64>,
 }
 
 impl Axes {
@@ -38,6 +39,7 @@ impl Axes {
                                     plan: plan.clone(),
                                     arithmetic,
                                     clip: self.clip,
+                                    guard: self.guard,
                                 };
                                 if !all.contains(&configuration) {
                                     all.push(configuration);
@@ -92,6 +94,7 @@ impl Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activation::Interval;
 
     #[test]
     fn a_grid_has_every_combination_once() {
@@ -99,16 +102,17 @@ mod tests {
         let axes = Axes {
             relu: vec![spec("paper:7"), spec("paper:14"), spec("paper:7")],
             maxpool: vec![spec("exact"), spec("paper:14")],
-            relu_range: [8.0, 16.0, 32.0].map(|range| Ranges::One(range).into()).to_vec(),
+            relu_range: [8.0, 16.0, 32.0].map(|range| Ranges::One(Interval::symmetric(range)).into()).to_vec(),
             maxpool_range: vec![],
             plan: vec![],
             arithmetic: vec![Arithmetic::F64],
             clip: false,
+            guard: None,
         };
         let all = axes.configurations();
         assert_eq!(all.len(), 2 * 2 * 3);
-        assert_eq!(all[0].relu_range, Some(Ranges::One(8.0).into()));
-        assert_eq!(all[1].relu_range, Some(Ranges::One(16.0).into()));
+        assert_eq!(all[0].relu_range, Some(Ranges::One(Interval::symmetric(8.0)).into()));
+        assert_eq!(all[1].relu_range, Some(Ranges::One(Interval::symmetric(16.0)).into()));
         assert_eq!((&all[11].relu, &all[11].maxpool), (&spec("paper:14"), &Some(spec("paper:14"))));
     }
 

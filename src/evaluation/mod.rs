@@ -2,6 +2,8 @@
 
 mod calibration;
 mod configuration;
+mod densities;
+mod fits;
 mod grid;
 mod inference;
 mod journal;
@@ -24,10 +26,12 @@ use crate::digest;
 use crate::model::ModelError;
 pub use calibration::{Calibration, RangeRule, calibrate, shortest};
 pub use configuration::{Configuration, ConfigurationError, Designs, Substitute, Substitution, TotalCost};
+pub use densities::{Densities, DensitiesError, densities_bytes, densities_file};
+pub use fits::{FitOptions, SiteFit, SiteFitError, fit_site};
 pub use grid::{Axes, Shard, sweep_name};
 pub use journal::{Journal, JournalError};
 pub use plan::{Plan, PlanError, Rule, Selector};
-pub use ranges::{Ranges, RangesError};
+pub use ranges::{Ranges, RangesError, SiteRange};
 pub use score::{ClassScore, Prediction, Score};
 pub use session::Session;
 pub use source::{Source, Sourced, images_file};

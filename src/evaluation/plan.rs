@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
 use super::source::{Source, Sourced};
-use crate::activation::{Spec, check_range};
+use crate::activation::{RangeError, Spec};
 use crate::bounded;
 use crate::digest;
 use crate::model::Site;
@@ -99,8 +99,10 @@ impl Plan {
             if rule.activation.is_none() && rule.range.is_none() {
                 return Err(format!("the rule for `{}` says neither activation nor range", rule.sites));
             }
-            if let Some(range) = rule.range {
-                check_range(&range.to_string()).map_err(|error| format!("the rule for `{}`: {error}", rule.sites))?;
+            if let Some(range) = rule.range
+                && !(range.is_normal() && range > 0.0)
+            {
+                return Err(format!("the rule for `{}`: {}", rule.sites, RangeError(range.to_string())));
             }
         }
         Ok(plan)

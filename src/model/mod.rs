@@ -13,6 +13,7 @@ mod images;
 mod libtorch;
 mod machine;
 mod network;
+mod observation;
 mod operator;
 mod overflow;
 mod passes;

@@ -14,7 +14,7 @@ use super::operator::Inputs;
 use super::runs::Segment;
 use super::site::{Foreign, Site, SiteError, found_in};
 use super::sites::{Computation, Sites};
-use crate::activation::Activation;
+use crate::activation::{Activation, Interval};
 use crate::dataset::{Preprocess, PreprocessError};
 
 /// The extra file of an archive that says how its inputs are prepared.
@@ -167,7 +167,7 @@ impl Model {
     /// [`ModelError::Site`] for an activation that does not fit its site.
     pub fn table<'a>(
         &self,
-        choices: impl IntoIterator<Item = Option<(&'a Activation, f64)>>,
+        choices: impl IntoIterator<Item = Option<(&'a Activation, Interval)>>,
         clip: bool,
     ) -> Result<Sites, ModelError> {
         let mut computations = Vec::with_capacity(self.sites.len());

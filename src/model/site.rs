@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::graph::{Encrypted, Graph, ImageAxes, Node, NonNegative};
 use super::operator::{Inputs, Misfit, Replacement, SiteKind, recognised};
-use crate::activation::Activation;
+use crate::activation::{Activation, Interval};
 
 /// One ReLU or max-pool of a network.
 #[derive(Debug, Clone)]
@@ -31,12 +31,12 @@ pub struct SiteError {
 }
 
 impl Site {
-    /// Whether `activation` can stand in here.
+    /// Whether `activation` can stand in here for inputs in `range`.
     ///
     /// # Errors
     /// [`SiteError`]: one polynomial in the place of max, a parabola in that of ReLU6, a pool over too many values.
-    pub fn check(&self, activation: &Activation) -> Result<(), SiteError> {
-        let inputs = Inputs { range: 1.0, clip: false, non_negative: self.non_negative };
+    pub fn check(&self, activation: &Activation, range: Interval) -> Result<(), SiteError> {
+        let inputs = Inputs { range, clip: false, non_negative: self.non_negative };
         self.replacement(activation, inputs).map(drop)
     }
 

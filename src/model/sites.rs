@@ -11,6 +11,7 @@ use super::operator::{Replacement, SiteKind};
 use super::overflow::Overflow;
 use super::site::Site;
 use crate::digest;
+use crate::fitting::Density;
 
 /// What a site computes in one pass.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ impl Computation {
 pub(super) struct Entry {
     pub kind: SiteKind,
     pub image_axis: Option<usize>,
+    /// Whether no input is below zero.
+    pub non_negative: bool,
     pub computation: Computation,
     identity: Option<[u8; 32]>,
     /// What computes it on CUDA.
@@ -43,6 +46,8 @@ pub(super) struct Entry {
     pub overflow: Mutex<Overflow>,
     /// Of the inputs, if they are observed.
     pub statistics: Mutex<Statistics>,
+    /// The same, by channel or by round.
+    pub densities: Mutex<Vec<Density>>,
     /// Shape of the first input seen.
     pub shape: OnceLock<Vec<i64>>,
 }
@@ -62,11 +67,13 @@ impl Sites {
         let entries = computations.into_iter().map(|(site, computation)| Entry {
             kind: site.kind.clone(),
             image_axis: site.image_axis,
+            non_negative: site.non_negative,
             identity: computation.identity(),
             computation,
             kernel: Kernel::default(),
             overflow: Mutex::default(),
-            statistics: Mutex::new(Statistics::default()),
+            statistics: Mutex::default(),
+            densities: Mutex::default(),
             shape: OnceLock::new(),
         });
         let (bounds, counters) = (Vec::new(), Counters::default());
@@ -152,6 +159,12 @@ impl Sites {
     /// in the batch.
     pub fn take_statistics(&self, index: usize) -> Statistics {
         std::mem::take(&mut *self.entries[index].statistics.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How the inputs of site `index` were distributed since the last call, which sets it back to nothing: in each channel, or
+    /// together where there are none; of a pool, the differences between what meets in each round of its tournaments.
+    pub fn take_densities(&self, index: usize) -> Vec<Density> {
+        std::mem::take(&mut *self.entries[index].densities.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The shape of the first input that site `index` was given, if it ran.

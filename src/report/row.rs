@@ -143,7 +143,7 @@ columns! {
     Setting, All, images: usize, "images evaluated";
     Setting, All, relu: Option<String>, "the SPEC for ReLU, a file with the beginning of its SHA-256; empty if the model has no ReLU";
     Setting, All, maxpool: Option<String>, "the same for max-pooling";
-    Setting, All, relu_range: Option<String>, "the bound B of the inputs of ReLU, or `file:NAME#…` with the beginning of the file's SHA-256; empty if exact";
+    Setting, All, relu_range: Option<String>, "the bound B of the inputs of ReLU, or `LO:HI`, or `file:NAME#…` with the beginning of the file's SHA-256, where something is fitted of its and its densities'; empty if exact";
     Setting, All, maxpool_range: Option<String>, "the same for max-pooling";
     Outcome, Decimals(3), top1: f64, "percent of the images whose label has the largest logit of the approximate pass";
     Outcome, Decimals(3), top1_exact: f64, "the same of the exact pass";
@@ -197,6 +197,7 @@ columns! {
     Outcome, All, available: Option<usize>, "of a run with `--until`: the images there were, of which it took `images` and `broken_images` before it stopped, in an order drawn by the seed";
     Outcome, Decimals(3), top1_diff_low: Option<f64>, "of the same: the lower end of the interval that holds with 95 % the `top1_diff` that all these images would give, wherever the run stops";
     Outcome, Decimals(3), top1_diff_high: Option<f64>, "its upper end";
+    Setting, All, guard: Option<f64>, "`--guard`: the most that a fitted polynomial may stray anywhere on its range, as a part of half the range; empty for no limit";
 }
 
 /// Whether the column of this name decides which run a row is of. Of columns that this version does not know all do, so

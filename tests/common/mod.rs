@@ -118,5 +118,7 @@ pub fn by_kind(
     relu: Option<(&polyact::activation::Activation, f64)>,
     max_pool: Option<(&polyact::activation::Activation, f64)>,
 ) -> Result<polyact::model::Sites, polyact::model::ModelError> {
+    let [relu, max_pool] =
+        [relu, max_pool].map(|one| one.map(|(found, bound)| (found, polyact::activation::Interval::symmetric(bound))));
     model.table(model.sites().iter().map(|site| if site.kind.is_pool() { max_pool } else { relu }), false)
 }

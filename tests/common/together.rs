@@ -1,6 +1,6 @@
 //! Whether passes that are made together give what each gives alone.
 
-use polyact::activation::Activation;
+use polyact::activation::{Activation, Interval};
 use polyact::model::{Model, Overflow, Sites};
 use tch::{Device, Kind, Tensor};
 
@@ -43,7 +43,8 @@ fn configurations(sites: usize) -> Vec<(Choices, bool)> {
 
 fn table(model: &Model, activation: &Activation, (choices, clip): &(Choices, bool)) -> Sites {
     let of_site = |(site, choice): (&polyact::model::Site, &Option<f64>)| {
-        choice.filter(|_| site.check(activation).is_ok()).map(|range| (activation, range))
+        let range = choice.map(Interval::symmetric);
+        range.filter(|&range| site.check(activation, range).is_ok()).map(|range| (activation, range))
     };
     // A pool over many values may have no room for this activation.
     let choices: Vec<_> = model.sites().iter().zip(choices).map(of_site).collect();

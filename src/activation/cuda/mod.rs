@@ -231,8 +231,8 @@ impl MaxPool {
             channels_last: planes.channels_last.into(),
             clips: self.clips().into(),
             spare: 0,
-            low: T::at_least(-self.range()).to_f64(),
-            high: T::at_most(self.range()).to_f64(),
+            low: T::at_least(self.range().low).to_f64(),
+            high: T::at_most(self.range().high).to_f64(),
             padding_value: self.padding_value(),
         };
         let relu = self.relu();

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use super::*;
 use crate::activation::elementwise::tests::{every_form, inside, layouts};
-use crate::activation::{Activation, Plane, Series, Spec, Window};
+use crate::activation::{Activation, Interval, Plane, Series, Spec, Window};
 
 /// What of CUDA the text needs: the threads of a block are contexts, which take turns wherever they meet.
 const BEFORE: &str = r"
@@ -308,7 +308,7 @@ fn check_pool<T: Element>(pool: &MaxPool, shape: [usize; 4], deviation: f64, nam
     let [images, channels, height, width] = shape;
     let output = [window.output(0, height), window.output(1, width)];
     let (plane, area) = (height * width, output[0] * output[1]);
-    let range = Elementwise::relu(&designed("paper:4"), pool.range());
+    let range = Elementwise::relu(&designed("paper:4"), pool.range().high);
     let mut x: Vec<T> = inside(&range, images * channels * plane, Channels { count: 1, run: 1 });
     let of_cpu = |x: &[T]| {
         let mut y = vec![T::default(); images * channels * area];
@@ -354,12 +354,13 @@ fn check_pool<T: Element>(pool: &MaxPool, shape: [usize; 4], deviation: f64, nam
             host.launch(if outside { [2, 1] } else { grid }, &job);
             assert_eq!(
                 counters,
-                counted(&x, channels * plane, |_| [-pool.range(), pool.range()]),
+                counted(&x, channels * plane, |_| pool.range().ends()),
                 "{name} {window:?} {channels_last}"
             );
             if has_result {
                 let y: Vec<T> = every(area).map(|at| y[place(channels_last, area, at)]).collect();
-                let (off, bound) = (difference(&y, &expected), pool.range() * deviation + rounding::<T>(pool.range()));
+                let (off, bound) =
+                    (difference(&y, &expected), pool.range().high * deviation + rounding::<T>(pool.range().high));
                 assert!(off <= bound, "{name} {window:?} {channels_last}: {off:e} > {bound:e}");
             }
         }
@@ -385,7 +386,7 @@ fn max_pools_are_those_of_the_cpu() {
     for (spec, arithmetic, deviation) in DEVIATION {
         let activation = Activation::design_in(&spec.parse().unwrap(), arithmetic).unwrap().unwrap();
         for window in [square(3, 2, 1, 1, false), square(2, 2, 0, 1, false)] {
-            let pool = MaxPool::new(&activation, 7.3, window, false).unwrap();
+            let pool = MaxPool::new(&activation, Interval::symmetric(7.3), window, false).unwrap();
             // Of differences in [−1, 1], scaled by about twice the range; errors of four rounds add up.
             check_pool::<f32>(&pool, [4, 5, 33, 34], 8.0 * deviation, spec);
             check_pool::<f64>(&pool, [2, 3, 33, 17], 8.0 * deviation, spec);
@@ -397,7 +398,7 @@ fn max_pools_are_those_of_the_cpu() {
         [square(3, 1, 1, 2, true), square(2, 4, 0, 1, false), square(5, 3, 2, 1, true), square(1, 2, 0, 1, false), odd]
     {
         for non_negative in [false, true] {
-            let pool = MaxPool::new(&activation, 5.0, window, non_negative).unwrap();
+            let pool = MaxPool::new(&activation, Interval::symmetric(5.0), window, non_negative).unwrap();
             check_pool::<f32>(&pool, [3, 4, 14, 11], 8.0 * 6e-14, "paper:10");
             check_pool::<f32>(&pool.clipping(true), [3, 4, 14, 11], 8.0 * 6e-14, "clipping");
         }

@@ -63,10 +63,14 @@ impl Channels {
 }
 
 impl Elementwise {
-    /// ReLU for inputs in [−`range`, `range`]: B·r(x/B). `range` is positive and finite.
+    /// ReLU for inputs in [−`range`, `range`]: B·r(x/B). `range` is positive and finite. What was fitted has ranges of its own.
     pub fn relu(activation: &Activation, range: f64) -> Elementwise {
-        let (shape, parameters) = parameters::of(activation, range);
         let arithmetic = activation.arithmetic();
+        let (shape, parameters) = match activation {
+            Activation::Composition(sign) => parameters::of_composition(sign, range),
+            Activation::Polynomial(polynomial) => parameters::of_polynomial(polynomial, range),
+            Activation::Fitted(fitted) => return Elementwise::series(fitted.series(), arithmetic),
+        };
         Elementwise {
             form: Form { shape, six: false },
             arithmetic,
@@ -78,11 +82,14 @@ impl Elementwise {
     }
 
     /// ReLU6 for inputs in [−`range`, `range`]: B·r(x/B) − C·r((x−6)/C) with C = B + 6, which holds x − 6 wherever B holds x.
-    /// Parabolas, which do not know the range, are applied to x and x − 6 themselves.
+    /// Parabolas, which do not know the range, are applied to x and x − 6 themselves; what was fitted is ReLU6 as it is.
     pub fn relu6(activation: &Activation, range: f64) -> Elementwise {
         let first = Elementwise::relu(activation, range);
+        if matches!(activation, Activation::Fitted(_)) {
+            return first;
+        }
         let mut parameters = first.parameters.all().to_vec();
-        parameters.extend(parameters::of(activation, range + SIX).1);
+        parameters.extend_from_slice(Elementwise::relu(activation, range + SIX).parameters.all());
         let parameters = Parameters::alike(parameters, first.arithmetic);
         Elementwise { form: Form { six: true, ..first.form }, parameters, ..first }
     }

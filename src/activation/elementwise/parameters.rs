@@ -4,31 +4,30 @@ use crate::activation::approximation::Expansion;
 use crate::activation::form::{BLOCK, Shape, in_blocks};
 use crate::activation::lanes::Number;
 use crate::activation::registers::{Alike, Apart};
-use crate::activation::{Activation, Arithmetic, Element};
+use crate::activation::{Arithmetic, Element, Polynomial, Sign};
 
 /// Values in the widest register. Every narrower one has a number of which this is a multiple.
 const WIDEST: usize = 16;
 
-/// The shape and the parameters of ReLU by `activation` on [−`range`, `range`].
-pub(super) fn of(activation: &Activation, range: f64) -> (Shape, Vec<f64>) {
-    let scale = 1.0 / range;
-    match activation {
-        Activation::Composition(sign) => {
-            let stages: Vec<Vec<f64>> = match sign.single() {
-                None => sign.stages().to_vec(),
-                Some(single) => single.stages().iter().map(|stage| stage.iter().map(|&d| d.into()).collect()).collect(),
-            };
-            let lengths = stages.iter().map(Vec::len).collect();
-            (Shape::Composition(lengths), std::iter::once(scale).chain(stages.into_iter().flatten()).collect())
+/// The shape and the parameters of ReLU by the composition `sign` on [−`range`, `range`].
+pub(super) fn of_composition(sign: &Sign, range: f64) -> (Shape, Vec<f64>) {
+    let stages: Vec<Vec<f64>> = match sign.single() {
+        None => sign.stages().to_vec(),
+        Some(single) => single.stages().iter().map(|stage| stage.iter().map(|&d| d.into()).collect()).collect(),
+    };
+    let lengths = stages.iter().map(Vec::len).collect();
+    (Shape::Composition(lengths), std::iter::once(1.0 / range).chain(stages.into_iter().flatten()).collect())
+}
+
+/// The same by one polynomial.
+pub(super) fn of_polynomial(polynomial: &Polynomial, range: f64) -> (Shape, Vec<f64>) {
+    match polynomial.expansion() {
+        Expansion::Powers(coefficients) => (Shape::Parabola, coefficients.to_vec()),
+        Expansion::Even(coefficients) => {
+            let scaled: Vec<f64> = coefficients.iter().map(|c| range * c).collect();
+            let blocks = in_blocks(&scaled);
+            (Shape::EvenSeries(blocks.len() / BLOCK), std::iter::once(1.0 / range).chain(blocks).collect())
         }
-        Activation::Polynomial(polynomial) => match polynomial.expansion() {
-            Expansion::Powers(coefficients) => (Shape::Parabola, coefficients.to_vec()),
-            Expansion::Even(coefficients) => {
-                let scaled: Vec<f64> = coefficients.iter().map(|c| range * c).collect();
-                let blocks = in_blocks(&scaled);
-                (Shape::EvenSeries(blocks.len() / BLOCK), std::iter::once(scale).chain(blocks).collect())
-            }
-        },
     }
 }
 

@@ -1,8 +1,8 @@
 //! The max-pooling kernel: each window is a tournament of approximate maxima, held in registers.
 //!
 //! max(a, b) = b + r(a − b), for any approximate ReLU r on the range of the differences. Where |r − ReLU| ≤ δ·D on [−D, D] and a
-//! tournament has ⌈log2 n⌉ rounds, what meets in the last one strays by (⌈log2 n⌉ − 1)·δ·D from [−B, B], so
-//! D = 2B/(1 − 2(⌈log2 n⌉ − 1)·δ) holds all differences, and the result is in error by at most ⌈log2 n⌉·δ·D (Lee et al., arXiv
+//! tournament has ⌈log2 n⌉ rounds, what meets in the last one strays by (⌈log2 n⌉ − 1)·δ·D from the range of the inputs, so
+//! D = 2B/(1 − 2(⌈log2 n⌉ − 1)·δ) holds all differences of inputs in a range of the width 2B, and the result is in error by at most ⌈log2 n⌉·δ·D (Lee et al., arXiv
 //! 2105.10879, section 4, for values that are scaled into [0, 1]). The rounds pair neighbours, and a left-over enters as late
 //! as it can. In f32, the tournament is; places in memory stay f64.
 
@@ -18,41 +18,51 @@ use super::form::{Blocked, Formula, Visitor, Whole, max};
 use super::isa::{Isa, MAX_BLOCK, Pass};
 use super::lanes::{Element, Lanes};
 use super::registers::{Alike, Registers, load, store};
-use super::{Activation, Report};
+use super::{Activation, Interval, Report};
 use rows::Rows;
 pub use window::{Plane, Window};
 
 /// Largest window, 5×5.
 pub const MAX_WINDOW: usize = 25;
 
-/// Approximate max-pooling for inputs in [−B, B].
+/// Approximate max-pooling for inputs in a range.
 #[derive(Debug, Clone)]
 pub struct MaxPool {
     /// r, on the range of differences.
     relu: Elementwise,
-    range: f64,
+    range: Interval,
     window: Window,
-    /// What stands where a window reaches over the edge: 0 after a ReLU, −B where inputs may be negative.
+    /// What stands where a window reaches over the edge: 0 after a ReLU, the lower end of the range where inputs may be negative.
     padding_value: f64,
     clipping: bool,
     isa: Isa,
 }
 
 impl MaxPool {
-    /// `range` is B, positive and finite. `non_negative` says that no input is below zero, up to the error of the ReLU before it;
-    /// padding is then zero, as in the paper, and otherwise −`range`, which never wins. `None` if the error of the activation
-    /// is so large that no range holds all differences.
-    pub fn new(activation: &Activation, range: f64, window: Window, non_negative: bool) -> Option<MaxPool> {
-        let before_last = window.rounds().saturating_sub(1);
-        let room = 1.0 - 2.0 * f64::from(before_last) * activation.bound();
-        (room > 0.0).then(|| MaxPool {
-            relu: Elementwise::relu(activation, 2.0 * range / room),
+    /// `non_negative` says that no input is below zero, up to the error of the ReLU before it; padding is then zero, as in the
+    /// paper, and otherwise the lower end of the `range`, which never wins. `None` if the error of the activation is so large that
+    /// no range holds all differences, or that on which it was fitted does not.
+    pub fn new(activation: &Activation, range: Interval, window: Window, non_negative: bool) -> Option<MaxPool> {
+        let most = MaxPool::differences(range, &window, activation.bound())?;
+        let relu = Elementwise::relu(activation, most);
+        let [low, high] = relu.bounds(0);
+        // What was made for this range is not held against the last digit of it.
+        (low.abs().min(high) >= most * (1.0 - 1e-12)).then(|| MaxPool {
+            relu,
             range,
             window,
-            padding_value: if non_negative { 0.0 } else { -range },
+            padding_value: if non_negative { range.low.max(0.0) } else { range.low },
             clipping: false,
             isa: Isa::detect(),
         })
+    }
+
+    /// D, so that [−D, D] holds all differences in a tournament of inputs in `range`, where max is in error by at most `bound`·D;
+    /// none if no range does.
+    pub fn differences(range: Interval, window: &Window, bound: f64) -> Option<f64> {
+        let before_last = window.rounds().saturating_sub(1);
+        let room = 1.0 - 2.0 * f64::from(before_last) * bound;
+        (room > 0.0).then(|| (range.high - range.low) / room)
     }
 
     /// The same, or one that moves inputs beyond the range to its end, as no encrypted circuit can.
@@ -72,8 +82,8 @@ impl MaxPool {
         self.relu.arithmetic()
     }
 
-    /// The bound B of the inputs.
-    pub fn range(&self) -> f64 {
+    /// The range of the inputs.
+    pub fn range(&self) -> Interval {
         self.range
     }
 
@@ -96,7 +106,7 @@ impl MaxPool {
     /// Pools planes `planes` of `x` into `y`. What comes out does not depend on whether channels are planes of their own or
     /// lie last.
     ///
-    /// `report` sees the position and the value of inputs outside [−B, B], a row at a time.
+    /// `report` sees the position and the value of inputs outside the range, a row at a time.
     ///
     /// # Safety
     /// `x` holds planes such as `input`, `y` of the matching output, both contiguous, and both hold at least `planes.end`
@@ -251,9 +261,8 @@ mod tests {
         let outputs = pool.window().output(0, input[0]) * pool.window().output(1, input[1]);
         let mut y = vec![f64::NAN; planes * outputs];
         let mut outside = 0;
-        let range = pool.range();
-        let report =
-            &mut |_: usize, row: &[f64]| outside += row.iter().filter(|x| x.is_nan() || x.abs() > range).count();
+        let Interval { low, high } = pool.range();
+        let report = &mut |_: usize, row: &[f64]| outside += row.iter().filter(|&&x| !(x >= low && x <= high)).count();
         // In two pieces, as two threads would.
         for planes in [0..planes / 2, planes / 2..planes] {
             // SAFETY: the lengths are those of the geometry.
@@ -279,7 +288,7 @@ mod tests {
         ] {
             let window = square(kernel, stride, padding);
             let activation = designed(spec);
-            let pool = MaxPool::new(&activation, 5.0, window, false).unwrap();
+            let pool = MaxPool::new(&activation, Interval::symmetric(5.0), window, false).unwrap();
             let x = values(3 * input[0] * input[1], 5.0);
             let (y, outside) = run(&pool, &x, input, 3);
             let rounds = window.len().next_power_of_two().trailing_zeros() as f64;
@@ -363,7 +372,8 @@ mod tests {
                 let output = [window.output(0, input[0]), window.output(1, input[1])];
                 let x = values(5 * input[0] * input[1], 5.0);
                 for isa in Isa::present() {
-                    let pool = MaxPool { isa, ..MaxPool::new(&activation, 5.0, window, false).unwrap() };
+                    let pool =
+                        MaxPool { isa, ..MaxPool::new(&activation, Interval::symmetric(5.0), window, false).unwrap() };
                     let (y, outside) = run(&pool, &x, input, 5);
                     assert_eq!(outside, 0);
                     for (at, y) in y.iter().enumerate() {
@@ -389,7 +399,7 @@ mod tests {
         let (extent, mut tried) = ([9, 14], 0);
         for window in [square(2, 2, 0), square(3, 2, 1), square(1, 3, 0), square(3, 1, 1), square(2, 4, 0)] {
             for depth in [1, 2, 3, 27, 28, 64, 130] {
-                let pool = MaxPool::new(&designed("paper:7"), 4.0, window, false).unwrap();
+                let pool = MaxPool::new(&designed("paper:7"), Interval::symmetric(4.0), window, false).unwrap();
                 // Some are outside the range.
                 let planar = values(2 * depth * extent[0] * extent[1], 4.1);
                 let area = extent[0] * extent[1];
@@ -422,11 +432,12 @@ mod tests {
         let input = [13, 37];
         for window in [square(3, 2, 1), square(2, 2, 0), square(5, 3, 2)] {
             let x = values(3 * input[0] * input[1], 5.0);
-            let wide = MaxPool::new(&designed("paper:14"), 5.0, window, false).unwrap();
+            let wide = MaxPool::new(&designed("paper:14"), Interval::symmetric(5.0), window, false).unwrap();
             let (expected, _) = run(&wide, &x, input, 3);
             let activation = Activation::design_in(&"paper:14".parse().unwrap(), Arithmetic::F32).unwrap().unwrap();
             for isa in Isa::present() {
-                let pool = MaxPool { isa, ..MaxPool::new(&activation, 5.0, window, false).unwrap() };
+                let pool =
+                    MaxPool { isa, ..MaxPool::new(&activation, Interval::symmetric(5.0), window, false).unwrap() };
                 let (y, outside) = run(&pool, &x, input, 3);
                 assert_eq!(outside, 0);
                 let off = y.iter().zip(&expected).map(|(y, expected)| (y - expected).abs()).fold(0.0, f64::max);
@@ -443,7 +454,10 @@ mod tests {
     fn every_value_is_reported_once_and_at_its_position() {
         for window in [square(2, 2, 0), square(3, 2, 1), square(1, 3, 0), square(3, 1, 1), square(2, 4, 0)] {
             for isa in Isa::present() {
-                let pool = MaxPool { isa, ..MaxPool::new(&designed("paper:7"), 1.0, window, false).unwrap() };
+                let pool = MaxPool {
+                    isa,
+                    ..MaxPool::new(&designed("paper:7"), Interval::symmetric(1.0), window, false).unwrap()
+                };
                 let x: Vec<f64> = (0..3 * 7 * 11).map(|i| 2.0 + i as f64).collect();
                 let mut y = vec![0.0; 3 * window.output(0, 7) * window.output(1, 11)];
                 let mut reported = Vec::new();
@@ -462,15 +476,17 @@ mod tests {
     fn padding_is_zero_after_a_relu_and_never_wins_elsewhere() {
         let x = [-3.0; 4];
         let activation = designed("paper:14");
-        let (y, _) = run(&MaxPool::new(&activation, 5.0, square(3, 2, 1), true).unwrap(), &x, [2, 2], 1);
+        let (y, _) =
+            run(&MaxPool::new(&activation, Interval::symmetric(5.0), square(3, 2, 1), true).unwrap(), &x, [2, 2], 1);
         assert!((y[0] - 0.0).abs() < 0.01, "{y:?}");
-        let (y, _) = run(&MaxPool::new(&activation, 5.0, square(3, 2, 1), false).unwrap(), &x, [2, 2], 1);
+        let (y, _) =
+            run(&MaxPool::new(&activation, Interval::symmetric(5.0), square(3, 2, 1), false).unwrap(), &x, [2, 2], 1);
         assert!((y[0] + 3.0).abs() < 0.01, "{y:?}");
     }
 
     #[test]
     fn values_outside_are_counted() {
-        let pool = MaxPool::new(&designed("paper:10"), 1.0, square(2, 2, 0), false).unwrap();
+        let pool = MaxPool::new(&designed("paper:10"), Interval::symmetric(1.0), square(2, 2, 0), false).unwrap();
         let (_, outside) = run(&pool, &[0.0, 1.5, f64::NAN, -1.0], [2, 2], 1);
         assert_eq!(outside, 2);
     }

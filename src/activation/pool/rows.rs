@@ -20,8 +20,8 @@ pub(super) struct Rows<'a> {
     /// Values of a row, with the padding.
     width: usize,
     z: Vec<f64>,
-    /// Below which |x| is surely in range.
-    sure: f64,
+    /// Between which x is surely in range.
+    sure: [f64; 2],
     /// The row to come.
     pub next: usize,
 }
@@ -35,7 +35,7 @@ impl<'a> Rows<'a> {
             (padding[1] + input.extent[1]).max(output[1].saturating_sub(1) * stride[1] + pool.window.reach(1));
         let width = columns * input.depth;
         let z = vec![pool.padding_value; places * width];
-        let [_, sure] = surely_inside([-pool.range, pool.range], pool.relu.arithmetic());
+        let sure = surely_inside(pool.range.ends(), pool.relu.arithmetic());
         Rows { pool, input, reach, mask: places - 1, width, z, sure, next: 0 }
     }
 
@@ -56,7 +56,7 @@ impl<'a> Rows<'a> {
                 if unsafe { widen::<T, V>(x, z, self.sure) } {
                     report(at + start, x);
                     if self.pool.clipping {
-                        clip(x, z, [-self.pool.range, self.pool.range]);
+                        clip(x, z, self.pool.range.ends());
                     }
                 }
             } else {
@@ -131,25 +131,25 @@ fn clip<T: Element>(x: &[T], z: &mut [f64], ends: [f64; 2]) {
     }
 }
 
-/// z ← x; whether any |x| is above the bound.
+/// z ← x; whether any x is outside the bounds.
 ///
 /// # Safety
 /// The processor must have the instructions of `V`.
 #[inline(always)]
-unsafe fn widen<T: Element, V: Lanes>(x: &[T], z: &mut [f64], bound: f64) -> bool {
+unsafe fn widen<T: Element, V: Lanes>(x: &[T], z: &mut [f64], [low, high]: [f64; 2]) -> bool {
     let mut outside = false;
     let whole = x.len() - x.len() % V::WIDTH;
     unsafe {
-        let end = V::splat(bound);
+        let (low_end, high_end) = (V::splat(low), V::splat(high));
         for k in (0..whole).step_by(V::WIDTH) {
             let x = T::load::<V>(x.as_ptr().add(k));
-            outside |= x.any_beyond(end);
+            outside |= if low == -high { x.any_beyond(high_end) } else { x.any_outside(low_end, high_end) };
             x.store(z.as_mut_ptr().add(k));
         }
     }
     for k in whole..x.len() {
         let x = x[k].to_f64();
-        outside |= x.is_nan() || x.abs() > bound;
+        outside |= !(x >= low && x <= high);
         z[k] = x;
     }
     outside

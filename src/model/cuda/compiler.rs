@@ -155,7 +155,7 @@ impl Compiler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::activation::{Activation, Arithmetic, Elementwise, MaxPool, Series, Spec, Window};
+    use crate::activation::{Activation, Arithmetic, Elementwise, Interval, MaxPool, Series, Spec, Window};
 
     /// None, with a line that says so, for a libtorch without CUDA.
     fn compiler() -> Option<Compiler> {
@@ -225,7 +225,7 @@ mod tests {
             for (spec, kernel, matches) in [("paper:14", [3, 3], 8), ("paper:4", [5, 5], 24), ("leastsq:15", [2, 2], 3)]
             {
                 let window = Window { kernel, stride: [2; 2], padding: [0; 2], dilation: [1; 2], ceil_mode: false };
-                let pool = MaxPool::new(&designed(spec), 10.0, window, false).unwrap();
+                let pool = MaxPool::new(&designed(spec), Interval::symmetric(10.0), window, false).unwrap();
                 let fused = fused(&Elementwise::relu(&designed(spec), 10.0), matches);
                 check(&compiler, &pool.cuda_source::<f64>(), fused, &format!("{spec} {kernel:?} in {arithmetic}"));
             }

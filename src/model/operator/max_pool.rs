@@ -6,6 +6,7 @@ use super::counting::{Ends, Outside, counted_by_tensors};
 use super::tensors::{GRAIN, in_channels_last, spread, suggests_channels_last};
 use super::{Inputs, Misfit, Operator, Pass, Replacement};
 use crate::activation::{self, Activation, Cost, Element, MAX_WINDOW, Plane, Window, exact};
+use crate::fitting::Target;
 use crate::model::cuda::{self, Kernel};
 use crate::model::graph::{Graph, Node};
 
@@ -69,8 +70,12 @@ impl Operator for MaxPool {
         false
     }
 
-    fn cost(&self, one: Cost) -> Cost {
-        one * self.0.rounds()
+    fn target(&self) -> Target {
+        Target::Relu
+    }
+
+    fn cost(&self, activation: &Activation) -> Cost {
+        activation.cost() * self.0.rounds()
     }
 
     fn exact(&self, x: &mut Tensor, _in_place: bool) -> Result<Tensor, TchError> {
@@ -91,8 +96,10 @@ impl Operator for MaxPool {
 
     fn replacement(&self, activation: &Activation, inputs: Inputs) -> Result<Box<dyn Replacement>, Misfit> {
         let window = self.0;
-        if matches!(activation, Activation::Polynomial(polynomial) if polynomial.is_parabola()) {
-            return Err(Misfit::NoMax);
+        match activation {
+            Activation::Polynomial(polynomial) if polynomial.is_parabola() => return Err(Misfit::NoMax),
+            Activation::Fitted(fitted) if fitted.series().len() > 1 => return Err(Misfit::Channels),
+            _ => {}
         }
         let [height, width] = window.kernel;
         if window.len() > MAX_WINDOW {
@@ -194,7 +201,7 @@ fn run<T: Element>(
     let planes = x.numel() / plane.len().max(1);
     let (from, to) = (x.data_ptr() as usize, y.data_ptr() as usize);
     spread(planes, (GRAIN / plane.len().max(1)).max(1), |begin, end| {
-        let mut outside = Outside::new(Ends::Alike([-pool.range(), pool.range()]), &owners);
+        let mut outside = Outside::new(Ends::Alike(pool.range().ends()), &owners);
         let report = &mut |at: usize, row: &[T]| outside.see(at, row);
         // SAFETY: both tensors hold `planes` planes without gaps; threads have disjoint planes.
         unsafe { pool.run(from as *const T, to as *mut T, plane, begin..end, report) };

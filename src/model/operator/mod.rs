@@ -16,7 +16,8 @@ use super::cuda::Kernel;
 use super::graph::{Graph, Node};
 use super::images::Images;
 use super::overflow::Overflow;
-use crate::activation::{Activation, Cost, MAX_WINDOW, Window};
+use crate::activation::{Activation, Cost, Interval, MAX_WINDOW, Window};
+use crate::fitting::Target;
 use max_pool::MaxPool;
 use relu::Relu;
 use relu6::Relu6;
@@ -35,22 +36,25 @@ pub(super) trait Operator: fmt::Debug + Send + Sync {
     /// Whether no result is negative, whatever the inputs are.
     fn is_non_negative(&self) -> bool;
 
-    /// The cost for one ciphertext, where `one` is that of one ReLU or max of two values.
-    fn cost(&self, one: Cost) -> Cost;
+    /// What is fitted in its place; for a pool, to the differences of two values.
+    fn target(&self) -> Target;
+
+    /// The cost for one ciphertext where `activation` stands in.
+    fn cost(&self, activation: &Activation) -> Cost;
 
     /// The function itself; into `x` if `in_place`.
     fn exact(&self, x: &mut Tensor, in_place: bool) -> Result<Tensor, TchError>;
 
-    /// What stands in for it where all inputs are in [−`range`, `range`], and with `non_negative` in [0, `range`]. With `clip`,
-    /// inputs beyond are moved to the end of the range.
+    /// What stands in for it where all inputs are in the range, and with `non_negative` not below 0. With `clip`, inputs beyond are
+    /// moved to the end of the range.
     fn replacement(&self, activation: &Activation, inputs: Inputs) -> Result<Box<dyn Replacement>, Misfit>;
 }
 
 /// What is known of the inputs of a replacement.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Inputs {
-    /// The bound B of their absolute values.
-    pub range: f64,
+    /// What they are to stay within; what knows one bound of absolute values is given an interval that is symmetric.
+    pub range: Interval,
     /// Whether those beyond are moved to the end of the range.
     pub clip: bool,
     /// Whether none is below zero.
@@ -86,6 +90,8 @@ pub enum Misfit {
     NoMax,
     #[error("ReLU6 is ReLU(x) - ReLU(x-6), which of parabolas is a line; take another activation than square and aq")]
     Line,
+    #[error("max of two values takes one polynomial for all channels; say --maxpool fitted:15, without /channel")]
+    Channels,
     #[error("a window of {height}x{width} is too large to approximate; up to {MAX_WINDOW} values are possible")]
     Window { height: usize, width: usize },
     #[error("the error bound {bound:.3} of the activation leaves no room for a tournament of {values} values")]
@@ -130,11 +136,16 @@ impl SiteKind {
         self.0.window()
     }
 
-    /// The cost of the site for one ciphertext, where `one` is that of one ReLU or max of two values. ReLU6 is two ReLUs beside
-    /// each other. A pool over n values, packed into one ciphertext, is ⌈log2 n⌉ rounds of max, between a ciphertext and
+    /// What is fitted in its place; for a pool, to the differences of two values.
+    pub fn target(&self) -> Target {
+        self.0.target()
+    }
+
+    /// The cost of the site for one ciphertext where `activation` stands in. ReLU6 is two ReLUs beside each other, unless it was
+    /// fitted as it is. A pool over n values, packed into one ciphertext, is ⌈log2 n⌉ rounds of max, between a ciphertext and
     /// itself rotated.
-    pub fn cost(&self, one: Cost) -> Cost {
-        self.0.cost(one)
+    pub fn cost(&self, activation: &Activation) -> Cost {
+        self.0.cost(activation)
     }
 
     pub(super) fn operator(&self) -> &dyn Operator {

@@ -6,6 +6,7 @@ use super::elementwise::Approximate;
 use super::tensors::{GRAIN, is_dense, spread};
 use super::{Inputs, Misfit, Operator, Replacement};
 use crate::activation::{Activation, Cost, Elementwise, exact};
+use crate::fitting::Target;
 use crate::model::graph::{Graph, Node};
 
 pub(super) const NAME: &str = "relu";
@@ -39,8 +40,12 @@ impl Operator for Relu {
         true
     }
 
-    fn cost(&self, one: Cost) -> Cost {
-        one
+    fn target(&self) -> Target {
+        Target::Relu
+    }
+
+    fn cost(&self, activation: &Activation) -> Cost {
+        activation.cost()
     }
 
     fn exact(&self, x: &mut Tensor, in_place: bool) -> Result<Tensor, TchError> {
@@ -52,7 +57,7 @@ impl Operator for Relu {
     }
 
     fn replacement(&self, activation: &Activation, inputs: Inputs) -> Result<Box<dyn Replacement>, Misfit> {
-        let relu = Elementwise::relu(activation, inputs.range).clipping(inputs.clip);
+        let relu = Elementwise::relu(activation, inputs.range.bound()).clipping(inputs.clip);
         Ok(Box::new(Approximate::new(relu)))
     }
 }

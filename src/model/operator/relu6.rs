@@ -5,6 +5,7 @@ use tch::{TchError, Tensor};
 use super::elementwise::Approximate;
 use super::{Inputs, Misfit, Operator, Replacement};
 use crate::activation::{Activation, Cost, Elementwise};
+use crate::fitting::Target;
 use crate::model::graph::{Graph, Node};
 
 pub(super) const NAME: &str = "relu6";
@@ -35,8 +36,16 @@ impl Operator for Relu6 {
         true
     }
 
-    fn cost(&self, one: Cost) -> Cost {
-        Cost { multiplications: 2 * one.multiplications, ..one }
+    fn target(&self) -> Target {
+        Target::Relu6
+    }
+
+    fn cost(&self, activation: &Activation) -> Cost {
+        let one = activation.cost();
+        match activation {
+            Activation::Fitted(_) => one,
+            _ => Cost { multiplications: 2 * one.multiplications, ..one },
+        }
     }
 
     fn exact(&self, x: &mut Tensor, in_place: bool) -> Result<Tensor, TchError> {
@@ -47,7 +56,7 @@ impl Operator for Relu6 {
         match activation {
             Activation::Polynomial(polynomial) if polynomial.is_parabola() => Err(Misfit::Line),
             _ => {
-                let six = Elementwise::relu6(activation, inputs.range).clipping(inputs.clip);
+                let six = Elementwise::relu6(activation, inputs.range.bound()).clipping(inputs.clip);
                 Ok(Box::new(Approximate::new(six)))
             }
         }
