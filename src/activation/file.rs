@@ -1,11 +1,11 @@
-//! Activations from a file of coefficients: `file:coeffs.json`, `file:coeffs.txt@15,27,29`.
+//! Activations from a file of coefficients: `file:coeffs.json`, `file:coeffs.txt@15,27,29`, `file:sites.json`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::accuracy::is_kept;
 use super::coefficients::{CoefficientsError, Parsed, parse_json, parse_list};
-use super::{Arithmetic, Sign};
+use super::{Arithmetic, Sign, SitePolynomials};
 use crate::{bounded, digest};
 
 /// A file whose ReLU error on [−1, 1] is larger does not approximate sign: it is the error of p(x) = x, which costs
@@ -17,7 +17,15 @@ pub struct CoefficientFile {
     path: PathBuf,
     /// Of its bytes, in hexadecimal.
     sha256: String,
-    content: Parsed,
+    content: Content,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Content {
+    /// One composition for sign.
+    Composition(Parsed),
+    /// What stands at each site of one network.
+    Sites(Box<SitePolynomials>),
 }
 
 /// Why a file of coefficients cannot stand in for sign.
@@ -35,6 +43,10 @@ pub enum FileError {
         path.display()
     )]
     NoSign { path: PathBuf, measured: f64, arithmetic: Arithmetic },
+    #[error("{}: {reason}", path.display())]
+    Sites { path: PathBuf, reason: String },
+    #[error("{}: it has the polynomials of a network's sites, and is no composition for sign; `eval`, `sweep` and plans take it", path.display())]
+    NoComposition { path: PathBuf },
     #[error(
         "{}: it has no Chebyshev series, which --arithmetic f32 needs; take the form of `polyact design --format json`",
         path.display()
@@ -63,16 +75,29 @@ impl CoefficientFile {
     /// # Errors
     /// [`FileError`]: it cannot be read, or is something else.
     pub fn read(path: &Path, degrees: Option<&[u32]>) -> Result<CoefficientFile, FileError> {
-        let parse = |text: &str| match degrees {
-            Some(degrees) => parse_list(text, degrees),
-            None => parse_json(text),
-        };
         let path = || path.to_owned();
-        // Eight stages of degree 127 at the highest precision are shorter.
-        let bytes = bounded::read(&path(), bounded::TEXT).map_err(|source| FileError::Io { path: path(), source })?;
+        // Polynomials for each channel of a large network take as much.
+        let bytes = bounded::read(&path(), bounded::TABLE).map_err(|source| FileError::Io { path: path(), source })?;
         let text = bounded::text(&bytes).map_err(|_| FileError::NoText { path: path() })?;
-        let content = parse(text).map_err(|source| FileError::Content { path: path(), source })?;
+        let content = match degrees {
+            None if SitePolynomials::is_of(text) => {
+                let parsed = SitePolynomials::parse(text);
+                Content::Sites(Box::new(parsed.map_err(|reason| FileError::Sites { path: path(), reason })?))
+            }
+            _ => {
+                let parsed = degrees.map_or_else(|| parse_json(text), |degrees| parse_list(text, degrees));
+                Content::Composition(parsed.map_err(|source| FileError::Content { path: path(), source })?)
+            }
+        };
         Ok(CoefficientFile { path: path(), sha256: digest::of_text(&bytes), content })
+    }
+
+    /// What stands at the sites of a network, if the file says that.
+    pub fn sites(&self) -> Option<&SitePolynomials> {
+        match &self.content {
+            Content::Sites(sites) => Some(sites),
+            Content::Composition(_) => None,
+        }
     }
 
     /// The sign in the file, computed in `arithmetic`. Its bound is the ReLU error measured there.
@@ -81,16 +106,19 @@ impl CoefficientFile {
     /// [`FileError`]: it does not approximate sign, or not as the file says, or has no form for the arithmetic.
     pub(super) fn sign(&self, arithmetic: Arithmetic) -> Result<Sign, FileError> {
         let path = || self.path.clone();
+        let Content::Composition(parsed) = &self.content else {
+            return Err(FileError::NoComposition { path: path() });
+        };
         let single = match arithmetic {
             Arithmetic::F64 => None,
-            Arithmetic::F32 => Some(self.content.series.clone().ok_or_else(|| FileError::NoSeries { path: path() })?),
+            Arithmetic::F32 => Some(parsed.series.clone().ok_or_else(|| FileError::NoSeries { path: path() })?),
         };
-        let sign = Sign::measured(self.content.stages.clone(), single, &self.content.degrees);
+        let sign = Sign::measured(parsed.stages.clone(), single, &parsed.degrees);
         let measured = sign.bound();
         if measured > MAX_RELU_ERROR {
             return Err(FileError::NoSign { path: path(), measured, arithmetic });
         }
-        match self.content.relu_error {
+        match parsed.relu_error {
             Some(declared) if !is_kept(declared, measured) => {
                 Err(FileError::Declared { path: path(), declared, measured, arithmetic })
             }

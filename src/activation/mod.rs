@@ -28,6 +28,7 @@ mod plain;
 mod pool;
 mod registers;
 mod sign;
+mod site_polynomials;
 mod spec;
 #[cfg(feature = "libtorch")]
 mod tensor;
@@ -48,6 +49,7 @@ pub use lanes::Element;
 pub use operations::Operations;
 pub use pool::{MAX_WINDOW, MaxPool, Plane, Window};
 pub use sign::Sign;
+pub use site_polynomials::{ChannelPolynomial, SitePolynomial, SitePolynomials};
 pub use spec::{DEFAULT_SHARE, FittedSpec, Spec, SpecError, parse_degrees, parse_epsilon};
 
 pub use crate::minimax::cost::Cost;

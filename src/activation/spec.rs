@@ -33,11 +33,12 @@ pub enum Spec {
     Fitted(FittedSpec),
 }
 
-/// One polynomial, fitted to the inputs of a site.
+/// What is fitted to the inputs of a site.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FittedSpec {
-    pub degree: u32,
-    /// Whether every channel has its own.
+    /// Of one polynomial, or of the stages of a composition with an ε that suits the inputs.
+    pub degrees: Vec<u32>,
+    /// Whether every channel has its own polynomial; never of a composition.
     pub by_channel: bool,
     /// The weight of the whole range beside the inputs', above 0 and at most 1.
     pub share: f64,
@@ -65,6 +66,10 @@ pub enum SpecError {
     Epsilon(String),
     #[error("`{0}` is not the share of the whole range, a number above 0 and at most 1, as in `fitted:15@0.001`")]
     Share(String),
+    #[error(
+        "`{0}`: a composition is one for all channels; leave /channel out, or ask for one polynomial, as in `fitted:15/channel`"
+    )]
+    Channels(String),
     #[error("`{0}` is fitted to the inputs of a site, and there is none; `eval`, `sweep` and plans take it")]
     NoSite(String),
     #[error(transparent)]
@@ -143,7 +148,7 @@ fn parse_degree(text: &str) -> Result<u32, SpecError> {
     }
 }
 
-/// `15`, `15/channel`, `15@0.01`, `15/channel@0.01`.
+/// `15`, `15/channel`, `15@0.01`, `15/channel@0.01`, `7,7`.
 fn parse_fitted(text: &str) -> Result<FittedSpec, SpecError> {
     let (text, share) = match text.split_once('@') {
         Some((text, share)) => match share.parse::<f64>() {
@@ -152,11 +157,16 @@ fn parse_fitted(text: &str) -> Result<FittedSpec, SpecError> {
         },
         None => (text, DEFAULT_SHARE),
     };
-    let (degree, by_channel) = match text.strip_suffix("/channel") {
-        Some(degree) => (degree, true),
+    let (degrees, by_channel) = match text.strip_suffix("/channel") {
+        Some(degrees) => (degrees, true),
         None => (text, false),
     };
-    Ok(FittedSpec { degree: parse_degree(degree)?, by_channel, share })
+    let degrees = match degrees.contains(',') {
+        true if by_channel => return Err(SpecError::Channels(format!("fitted:{text}"))),
+        true => parse_degrees(degrees)?,
+        false => vec![parse_degree(degrees)?],
+    };
+    Ok(FittedSpec { degrees, by_channel, share })
 }
 
 /// An ε between 0 and 1.
@@ -195,8 +205,9 @@ impl fmt::Display for Spec {
 
 impl fmt::Display for FittedSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FittedSpec { degree, by_channel, share } = self;
-        write!(f, "fitted:{degree}{}", if *by_channel { "/channel" } else { "" })?;
+        let FittedSpec { degrees, by_channel, share } = self;
+        let degrees: Vec<String> = degrees.iter().map(u32::to_string).collect();
+        write!(f, "fitted:{}{}", degrees.join(","), if *by_channel { "/channel" } else { "" })?;
         if *share == DEFAULT_SHARE { Ok(()) } else { write!(f, "@{share}") }
     }
 }
@@ -241,7 +252,9 @@ mod tests {
         assert_eq!("aq".parse::<Spec>().unwrap(), Spec::Aq);
         assert_eq!("chebyshev:27".parse::<Spec>().unwrap(), Spec::Chebyshev { degree: 27 });
         assert_eq!("leastsq:127".parse::<Spec>().unwrap(), Spec::LeastSquares { degree: 127 });
-        let fitted = |degree, by_channel, share| Spec::Fitted(FittedSpec { degree, by_channel, share });
+        let fitted = |degree, by_channel, share| Spec::Fitted(FittedSpec { degrees: vec![degree], by_channel, share });
+        let composition = FittedSpec { degrees: vec![7, 7], by_channel: false, share: DEFAULT_SHARE };
+        assert_eq!("fitted:7,7".parse::<Spec>().unwrap(), Spec::Fitted(composition));
         assert_eq!("fitted:15".parse::<Spec>().unwrap(), fitted(15, false, DEFAULT_SHARE));
         assert_eq!("fitted:7/channel@0.01".parse::<Spec>().unwrap(), fitted(7, true, 0.01));
     }
@@ -263,6 +276,8 @@ mod tests {
         assert!(error("fitted:15/site").contains("`15/site`"));
         assert!(error("fitted:15@0").contains("`0` is not the share"));
         assert!(error("fitted:15@1.5").contains("at most 1"));
+        assert!(error("fitted:7,8").contains("8 is even"));
+        assert!(error("fitted:7,7/channel").contains("leave /channel out"));
     }
 
     proptest! {
@@ -281,7 +296,7 @@ mod tests {
 
         #[test]
         fn a_single_polynomial_survives_printing_and_reading(degree in 1u32..=127) {
-            let fitted = |by_channel, share| Spec::Fitted(FittedSpec { degree, by_channel, share });
+            let fitted = |by_channel, share| Spec::Fitted(FittedSpec { degrees: vec![degree], by_channel, share });
             let fitted = [fitted(false, DEFAULT_SHARE), fitted(true, DEFAULT_SHARE), fitted(false, 0.25), fitted(true, 1.0)];
             let others = [Spec::Square, Spec::Aq, Spec::Chebyshev { degree }, Spec::LeastSquares { degree }];
             for spec in others.into_iter().chain(fitted) {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::options::{DeviceOptions, ModelOptions, ReadingOptions, name_of};
@@ -15,8 +15,8 @@ use super::{Failure, print};
 use crate::activation::Interval;
 use crate::dataset::{BUNDLED, Dataset};
 use crate::evaluation::{
-    Calibration, Plan, RangeRule, Rule, Scope, Selector, calibrate, dataset_sha256, densities_bytes, densities_file,
-    images_file, shortest,
+    Calibration, Plan, RangeRule, Rule, Scope, Selector, Weight, calibrate, dataset_sha256, densities_bytes,
+    densities_file, images_file, shortest,
 };
 use crate::model::{Model, Site, Statistics};
 use crate::report::plot::Figure;
@@ -44,6 +44,10 @@ pub struct Arguments {
     /// Let ranges hold this share of the values instead of all, before the margin
     #[arg(long, value_name = "Q", default_value_t = 1.0, value_parser = quantile, allow_negative_numbers = true)]
     quantile: f64,
+    /// What a value weighs when polynomials are fitted to the densities: the same everywhere, or the squared gradient of the margin
+    /// between the two largest logits, which takes a pass back through the network
+    #[arg(long, value_enum, value_name = "inputs|margin", default_value_t = Weighting::Inputs)]
+    weight: Weighting,
     /// Count the values above each of these candidate ranges
     #[arg(long, value_name = "B,…", value_delimiter = ',', default_values_t = [2.0, 4.0, 8.0, 16.0, 32.0, 64.0])]
     candidates: Vec<f64>,
@@ -62,6 +66,24 @@ pub struct Arguments {
     /// No progress bar, no warnings
     #[arg(long)]
     quiet: bool,
+}
+
+/// What a value weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Weighting {
+    /// All alike
+    Inputs,
+    /// By the squared gradient of the margin
+    Margin,
+}
+
+impl From<Weighting> for Weight {
+    fn from(weighting: Weighting) -> Weight {
+        match weighting {
+            Weighting::Inputs => Weight::Inputs,
+            Weighting::Margin => Weight::Margin,
+        }
+    }
 }
 
 const EXAMPLES: &str = "Examples:
@@ -137,7 +159,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         until: None,
     };
     let bar = progress_bar(images.len(), arguments.quiet);
-    let calibration = calibrate(model, scope, &arguments.candidates, |done| bar.set_position(done as u64));
+    let calibration =
+        calibrate(model, scope, &arguments.candidates, arguments.weight.into(), |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     let calibration = calibration?;
     tell_broken(&dataset, &calibration.broken);

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use super::Failure;
 use super::beside::Table;
 use super::options::{ModelOptions, ReadingOptions, UntilOptions, name_of};
-use super::output::Files;
+use super::output::{Files, write};
 use super::preparation::PreparationOptions;
 use super::progress::progress_bar;
 use super::summary::{Setting, Summary};
@@ -33,6 +33,9 @@ pub(super) struct OutputOptions {
     /// Write a line a site whose inputs left their range to this CSV file, in the order of harm
     #[arg(long, value_name = "FILE")]
     pub overflow_report: Option<PathBuf>,
+    /// Write what was fitted to each site to this JSON file, with its range and errors; --relu file:FILE reads it
+    #[arg(long, value_name = "FILE")]
+    pub fits: Option<PathBuf>,
     /// No progress bar
     #[arg(long)]
     pub quiet: bool,
@@ -49,6 +52,11 @@ impl OutputOptions {
             .writes("--predictions", self.predictions.as_deref(), &[b"index,image,"])
             .writes("--per-class", self.per_class.as_deref(), &[b"class,images,"])
             .writes("--overflow-report", self.overflow_report.as_deref(), &[b"index,site,"])
+            .writes(
+                "--fits",
+                self.fits.as_deref(),
+                &[b"{\n  \"schema\": 1,\n  \"version\": \"*\",\n  \"model_sha256\": "],
+            )
             .check()
     }
 }
@@ -82,6 +90,15 @@ impl Task<'_> {
         let models = options.load()?;
         let model = &models[0];
         let substitution = configuration.resolve(model.sites(), &mut Designs::default())?;
+        if let Some(path) = &output.fits {
+            let fitted = substitution.polynomials(model.sites(), model.sha256());
+            if fitted.sites.is_empty() {
+                return Err(Failure::Usage(
+                    "--fits: nothing is fitted to the sites; ask for it by --relu fitted:15".to_owned(),
+                ));
+            }
+            write("--fits", path, fitted.text()?.as_bytes())?;
+        }
         let dataset = reading.open(path)?;
         let sample = reading.evaluated(&dataset, until)?;
         let images = &sample.images;

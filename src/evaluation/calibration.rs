@@ -23,6 +23,19 @@ pub struct Calibration {
     pub images: Vec<([u8; 32], u32)>,
 }
 
+/// What a value weighs in the densities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Weight {
+    /// The same everywhere.
+    #[default]
+    Inputs,
+    /// The squared gradient of its image's margin, the largest less the second largest logit, at what the site makes of it.
+    Margin,
+}
+
+/// Images in a pass that goes back as well, for which everything between is kept.
+const BACKWARD: i64 = 16;
+
 /// Run the exact network over the images of `scope` and count the inputs of its sites, among them those above each of
 /// `bounds`. `progress` is told the images done after each batch.
 ///
@@ -32,6 +45,7 @@ pub fn calibrate(
     model: &Model,
     scope: Scope<'_>,
     bounds: &[f64],
+    weight: Weight,
     mut progress: impl FnMut(usize),
 ) -> Result<Calibration, EvaluationError> {
     let dataset = scope.dataset;
@@ -45,7 +59,13 @@ pub fn calibrate(
             refuse_misfit(dataset, &images)?;
             refuse_broken(&scope, &images.broken)?;
             if !images.indices.is_empty() {
-                let _logits = model.forward(&input(&images, model.device())?, &table)?;
+                let input = input(&images, model.device())?;
+                let _logits = model.forward(&input, &table)?;
+                if weight == Weight::Margin {
+                    for first in (0..input.size()[0]).step_by(BACKWARD as usize) {
+                        model.weigh(&input.narrow(0, first, BACKWARD.min(input.size()[0] - first)), &table)?;
+                    }
+                }
                 for (site, statistics) in calibration.sites.iter_mut().enumerate() {
                     let more = table.take_statistics(site).placed(&images.indices);
                     if more.largest.is_infinite() {
@@ -64,7 +84,12 @@ pub fn calibrate(
         Ok::<(), EvaluationError>(())
     })?;
     refuse_no_image(dataset, calibration.images.is_empty(), &calibration.broken)?;
-    calibration.densities = (0..table.count()).map(|site| table.take_densities(site)).collect();
+    let weighed = |site: usize| match table.take_weighted(site) {
+        // A site that is not on the way to the logits has no gradient.
+        none if none.is_empty() => table.take_densities(site),
+        weighted => weighted,
+    };
+    calibration.densities = (0..table.count()).map(weighed).collect();
     Ok(calibration)
 }
 
@@ -81,7 +106,8 @@ pub struct RangeRule {
 
 impl RangeRule {
     /// The least and the largest value for a site, wider by the margin as a share of their distance: of what the bound that the
-    /// quantile says leaves of them. None if it met no value but one.
+    /// quantile says leaves of them. Where no value was below zero, as behind a ReLU, what is below is the error of the ReLU's
+    /// polynomial, for which a quarter of the margin is room. None if it met no value but one.
     pub fn ends(&self, statistics: &Statistics) -> Option<Interval> {
         let bound = match self.quantile {
             1.0 => statistics.largest,
@@ -94,7 +120,8 @@ impl RangeRule {
         // Through text, which does not have what f64 adds to a multiple of a decimal number.
         let written = |units: f64| format!("{:.12e}", units * unit).parse().unwrap_or(f64::NAN);
         let wider = self.margin * width;
-        Interval::new(written(((low - wider) / unit).floor()), written(((high + wider) / unit).ceil()))
+        let below = if low == 0.0 { wider / 4.0 } else { wider };
+        Interval::new(written(((low - below) / unit).floor()), written(((high + wider) / unit).ceil()))
     }
 
     /// The range for a site, with eight digits at most and never less than what was measured; none if it met no value but
@@ -168,6 +195,12 @@ mod tests {
         assert_eq!(ends(1.0, 0.5, 0.1), [-73.3, 219.5]);
         let [low, high] = ends(0.75, 0.0, 0.0);
         assert!(low == -0.1000001 && (2.0..2.02).contains(&high), "{low} {high}");
+        let mut behind_relu = Statistics::new(0);
+        behind_relu.add(Some(0), &[0.0f32, 8.0], &[]);
+        assert_eq!(
+            RangeRule { quantile: 1.0, margin: 0.5, step: 0.0 }.ends(&behind_relu).unwrap().ends(),
+            [-1.0, 12.0]
+        );
         let mut one = Statistics::new(0);
         one.add(Some(0), &[3.0f32, 3.0], &[]);
         assert_eq!(RangeRule { quantile: 1.0, margin: 0.1, step: 0.0 }.ends(&one), None);

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::fits::{FitOptions, SiteFit, SiteFitError, fit_site};
+use super::fits::{Compositions, FitOptions, SiteFit, SiteFitError, fit_site};
 use super::plan::{Plan, PlanError, Said};
 use super::ranges::{Ranges, RangesError, SiteRange};
 use super::source::Sourced;
-use crate::activation::{Activation, Arithmetic, FittedSpec, Interval, Spec, SpecError};
+use crate::activation::{
+    Activation, Arithmetic, ChannelPolynomial, CoefficientFile, FittedSpec, Interval, Series, SitePolynomial,
+    SitePolynomials, Spec, SpecError,
+};
 use crate::fitting::Certificate;
 use crate::minimax::cost::Cost;
 use crate::model::{Graph, Model, ModelError, Site, SiteError, Sites};
@@ -51,6 +54,10 @@ pub enum ConfigurationError {
     Activation(#[from] SpecError),
     #[error(transparent)]
     Fit(#[from] SiteFitError),
+    #[error("{file} says nothing of site {site}; it was made for another network")]
+    NotInFile { file: String, site: String },
+    #[error("{file} has polynomials for {said} at site {site}, which is {kind}; it was made for another network")]
+    OtherKind { file: String, site: String, kind: &'static str, said: String },
     #[error(
         "{flag} is to be file:ranges.csv, as `polyact calibrate` writes it: {spec} at site {site} is fitted to the densities beside it, \
          in ranges.csv.densities"
@@ -62,6 +69,7 @@ pub enum ConfigurationError {
 #[derive(Debug, Default)]
 pub struct Designs {
     known: HashMap<(String, Arithmetic), Option<Activation>>,
+    compositions: Compositions,
 }
 
 impl Designs {
@@ -84,6 +92,8 @@ pub struct Substitute {
     pub approximation: Option<(Activation, Interval)>,
     /// Of what was fitted, how good it is.
     pub certificate: Option<Certificate>,
+    /// Of what was fitted, the composition, if it is one.
+    pub composition: Option<Spec>,
 }
 
 /// What the approximate sites of a network cost together.
@@ -125,7 +135,8 @@ impl Configuration {
             let spec = activation.unwrap_or_else(|| general.clone());
             let range = range.map(SiteRange::symmetric);
             let substitute = match &spec {
-                Spec::Fitted(fitted) => self.fitted(fitted, site, range)?,
+                Spec::Fitted(fitted) => self.fitted(fitted, site, range, &mut designs.compositions)?,
+                Spec::File(file) if file.sites().is_some() => self.written(&spec, file, site, designs)?,
                 _ => self.designed(spec, site, range, designs)?,
             };
             if let Some((activation, range)) = &substitute.approximation {
@@ -151,7 +162,7 @@ impl Configuration {
                 Some((activation, Interval::symmetric(range.bound)))
             }
         };
-        Ok(Substitute { spec, approximation, certificate: None })
+        Ok(Substitute { spec, approximation, certificate: None, composition: None })
     }
 
     /// The same of what is fitted to the site.
@@ -160,6 +171,7 @@ impl Configuration {
         spec: &FittedSpec,
         site: &Site,
         planned: Option<SiteRange>,
+        compositions: &mut Compositions,
     ) -> Result<Substitute, ConfigurationError> {
         let (flag, ranges) = self.ranges_of(site);
         let densities = ranges.and_then(Sourced::densities).ok_or_else(|| {
@@ -168,9 +180,37 @@ impl Configuration {
         })?;
         let range = planned.map_or_else(|| self.range_of(site), Ok)?.ends;
         let options = FitOptions { guard: self.guard.unwrap_or(f64::INFINITY), arithmetic: self.arithmetic };
-        let SiteFit { activation, range, certificate } = fit_site(spec, site, range, densities, options)?;
+        let fit = fit_site(spec, site, range, densities, options, compositions)?;
+        let SiteFit { activation, range, certificate, composition } = fit;
         let (spec, approximation) = (Spec::Fitted(spec.clone()), Some((activation, range)));
-        Ok(Substitute { spec, approximation, certificate: Some(certificate) })
+        Ok(Substitute { spec, approximation, certificate: Some(certificate), composition })
+    }
+
+    /// The same of what a file says of the site, range included.
+    fn written(
+        &self,
+        spec: &Spec,
+        file: &CoefficientFile,
+        site: &Site,
+        designs: &mut Designs,
+    ) -> Result<Substitute, ConfigurationError> {
+        let named = || (file.path().display().to_string(), site.name.clone());
+        let said = file.sites().and_then(|sites| sites.site(&site.name)).ok_or_else(|| {
+            let (file, site) = named();
+            ConfigurationError::NotInFile { file, site }
+        })?;
+        if said.kind != site.kind.name() {
+            let ((file, site), kind) = (named(), site.kind.name());
+            return Err(ConfigurationError::OtherKind { file, site, kind, said: said.kind.clone() });
+        }
+        let composition = said.composition.as_ref().map(|text| text.parse::<Spec>()).transpose()?;
+        let activation = match &composition {
+            Some(composition) => designs.get(composition, self.arithmetic)?,
+            None => said.fitted(self.arithmetic).map(Activation::Fitted),
+        };
+        let certificate = Some(Certificate { rms: said.rms, mean: said.mean, worst: said.worst });
+        let approximation = activation.map(|activation| (activation, said.interval()));
+        Ok(Substitute { spec: spec.clone(), approximation, certificate, composition })
     }
 
     /// Whether something in it is fitted to the inputs of sites.
@@ -224,6 +264,37 @@ impl Configuration {
 }
 
 impl Substitution {
+    /// What was fitted to each of `sites`, of the archive with this SHA-256; nothing of the others.
+    pub fn polynomials(&self, sites: &[Site], model_sha256: &str) -> SitePolynomials {
+        let of_site = |(site, substitute): (&Site, &Substitute)| {
+            let ((activation, range), certificate) =
+                (substitute.approximation.as_ref()?, substitute.certificate.as_ref()?);
+            let cost = activation.cost();
+            let polynomial = |series: &Series| ChannelPolynomial {
+                interval: [series.low, series.high],
+                chebyshev: series.coefficients.clone(),
+            };
+            let polynomials = match activation {
+                Activation::Fitted(fitted) => fitted.series().iter().map(polynomial).collect(),
+                _ => Vec::new(),
+            };
+            Some(SitePolynomial {
+                site: site.name.clone(),
+                kind: site.kind.name().to_owned(),
+                activation: substitute.spec.to_string(),
+                range: range.ends(),
+                depth: cost.depth,
+                mults: cost.multiplications,
+                rms: certificate.rms,
+                mean: certificate.mean,
+                worst: certificate.worst,
+                composition: substitute.composition.as_ref().map(Spec::to_string),
+                polynomials,
+            })
+        };
+        SitePolynomials::new(model_sha256, sites.iter().zip(&self.sites).filter_map(of_site).collect())
+    }
+
     /// The table of sites.
     ///
     /// # Errors

@@ -1,9 +1,16 @@
 //! What is fitted to a site, from the densities that a calibration measured there.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use super::densities::Densities;
-use crate::activation::{Activation, Arithmetic, Fitted, FittedSpec, Interval, MaxPool, Series, Window};
+use super::fitted_compositions::{Candidate, candidates, choose};
+use crate::activation::{
+    Activation, Arithmetic, Fitted, FittedSpec, Interval, MaxPool, Series, Spec, SpecError, Window,
+};
 use crate::fitting::{Certificate, Density, Fit, FitError, Fitting};
 use crate::model::Site;
 
@@ -14,6 +21,8 @@ const NARROWEST: f64 = 1.0 / 16.0;
 #[derive(Debug, Clone)]
 pub struct SiteFit {
     pub activation: Activation,
+    /// The composition, if it is one.
+    pub composition: Option<Spec>,
     /// That the inputs are to stay within; of polynomials for each channel, the one that holds all of theirs.
     pub range: Interval,
     /// Of all channels together: the root of the mean square error and the mean error under the density, and the worst error.
@@ -27,6 +36,10 @@ pub enum SiteFitError {
     Missing { spec: String, site: String },
     #[error("{spec} at site {site}: {source}")]
     Fit { spec: String, site: String, source: FitError },
+    #[error("{spec} at site {site}: {source}")]
+    Design { spec: String, site: String, source: Arc<SpecError> },
+    #[error("{spec} at site {site}: every such composition strays by more than {guard} of half the range somewhere")]
+    Guard { spec: String, site: String, guard: f64 },
     #[error("{spec} at site {site}: max of two values takes one polynomial for all channels; say --maxpool fitted:15")]
     Channels { spec: String, site: String },
     #[error(
@@ -44,16 +57,31 @@ pub struct FitOptions {
     pub arithmetic: Arithmetic,
 }
 
+/// Compositions that were designed, for one site after the other.
+#[derive(Debug, Default)]
+pub struct Compositions(HashMap<(Vec<u32>, Arithmetic), Vec<Candidate>>);
+
+impl Compositions {
+    fn of(&mut self, degrees: &[u32], arithmetic: Arithmetic) -> Result<&[Candidate], SpecError> {
+        match self.0.entry((degrees.to_vec(), arithmetic)) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => Ok(place.insert(candidates(degrees, arithmetic)?)),
+        }
+    }
+}
+
 /// What `spec` puts at `site`, whose inputs are in `range`, fitted to `densities`.
 ///
 /// # Errors
-/// [`SiteFitError`]: no density of this site, a guard that no polynomial keeps, a pool that it does not fit.
+/// [`SiteFitError`]: no density of this site, a guard that no polynomial keeps, a pool that it does not fit, degrees that the
+/// arithmetic does not resolve.
 pub fn fit_site(
     spec: &FittedSpec,
     site: &Site,
     range: Interval,
     densities: &Densities,
     options: FitOptions,
+    compositions: &mut Compositions,
 ) -> Result<SiteFit, SiteFitError> {
     let named = || (spec.to_string(), site.name.clone());
     let missing = || {
@@ -65,13 +93,27 @@ pub fn fit_site(
         let (spec, site) = named();
         SiteFitError::Fit { spec, site, source }
     };
-    let fitting = Fitting { target: site.kind.target(), degree: spec.degree, share: spec.share, guard: options.guard };
     let whole = || {
         of_site.iter().fold(Density::default(), |mut whole, density| {
             whole.merge(density);
             whole
         })
     };
+    let &[degree] = spec.degrees.as_slice() else {
+        let designed = compositions.of(&spec.degrees, options.arithmetic).map_err(|source| {
+            let (spec, site) = named();
+            SiteFitError::Design { spec, site, source: Arc::new(source) }
+        })?;
+        let chosen = choose(designed, site, range, &whole(), spec.share, options.guard);
+        let (at, certificate) = chosen.ok_or_else(|| {
+            let (spec, site) = named();
+            SiteFitError::Guard { spec, site, guard: options.guard }
+        })?;
+        let Candidate { spec, activation } = designed[at].clone();
+        let range = if site.kind.is_pool() { range } else { Interval::symmetric(range.bound()) };
+        return Ok(SiteFit { activation, composition: Some(spec), range, certificate });
+    };
+    let fitting = Fitting { target: site.kind.target(), degree, share: spec.share, guard: options.guard };
     let fits = match site.kind.window() {
         Some(_) if spec.by_channel => {
             let (spec, site) = named();
@@ -146,7 +188,7 @@ fn site_fit(fits: Vec<Fit>, densities: &[Density], range: Interval, site: &Site,
     let range = if by_channel && !site.kind.is_pool() { Interval { low: hull[0], high: hull[1] } } else { range };
     let series = |Fit { range: [low, high], coefficients, .. }| Series { low, high, coefficients };
     let activation = Activation::Fitted(Fitted::new(fits.into_iter().map(series).collect(), arithmetic, error));
-    SiteFit { activation, range, certificate }
+    SiteFit { activation, composition: None, range, certificate }
 }
 
 #[cfg(test)]
@@ -154,6 +196,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::minimax::{Composite, Epsilon};
     use crate::model::SiteKind;
 
     fn site(kind: SiteKind) -> Site {
@@ -179,13 +222,37 @@ mod tests {
     const OPTIONS: FitOptions = FitOptions { guard: f64::INFINITY, arithmetic: Arithmetic::F64 };
 
     fn spec(degree: u32, by_channel: bool) -> FittedSpec {
-        FittedSpec { degree, by_channel, share: 1e-3 }
+        FittedSpec { degrees: vec![degree], by_channel, share: 1e-3 }
+    }
+
+    fn none() -> Compositions {
+        Compositions::default()
+    }
+
+    /// Inputs that are mostly small want a smaller ε than the worst error does, and are served better by it.
+    #[test]
+    fn the_epsilon_of_a_composition_suits_the_inputs() {
+        let small = density((0..4000).map(|i| 0.05 * ((i * 37 % 4000) as f32 / 2000.0 - 1.0)));
+        let sites = BTreeMap::from([("a.relu".to_owned(), vec![small])]);
+        let densities = Densities { margin: 0.0, sites, sha256: String::new() };
+        let spec = FittedSpec { degrees: vec![7, 7], by_channel: false, share: 1e-6 };
+        let range = Interval { low: -0.5, high: 1.0 };
+        let fit = fit_site(&spec, &site(SiteKind::relu()), range, &densities, OPTIONS, &mut none()).unwrap();
+        let best = Composite::design(&[7, 7], &Epsilon::Best, 192).unwrap().epsilon;
+        let Some(Spec::Minimax { epsilon: Epsilon::Given(epsilon), .. }) = fit.composition else {
+            panic!("{:?}", fit.composition)
+        };
+        assert!(epsilon < 0.5 * best, "{epsilon} {best}");
+        assert_eq!(fit.range, Interval::symmetric(1.0));
+        let strict = FitOptions { guard: 1e-4, ..OPTIONS };
+        let error = fit_site(&spec, &site(SiteKind::relu()), range, &densities, strict, &mut none()).unwrap_err();
+        assert!(error.to_string().contains("strays by more than 0.0001"), "{error}");
     }
 
     #[test]
     fn channels_have_ranges_of_their_own_that_hold_what_they_met_with_its_margin() {
         let range = Interval { low: -4.0, high: 3.0 };
-        let fit = fit_site(&spec(7, true), &site(SiteKind::relu()), range, &densities(), OPTIONS).unwrap();
+        let fit = fit_site(&spec(7, true), &site(SiteKind::relu()), range, &densities(), OPTIONS, &mut none()).unwrap();
         let Activation::Fitted(fitted) = &fit.activation else { panic!("{:?}", fit.activation) };
         let ranges: Vec<[f64; 2]> = fitted.series().iter().map(|series| [series.low, series.high]).collect();
         for ([low, high], [from, to]) in ranges.iter().zip([[-3.75, -2.25], [-2.8, 3.2], [0.03125, 0.46875]]) {
@@ -193,7 +260,8 @@ mod tests {
         }
         assert!(fit.range.low == ranges[0][0] && fit.range.high == ranges[1][1], "{:?}", fit.range);
         assert!(fit.certificate.mean.abs() < 1e-9, "{:?}", fit.certificate);
-        let one = fit_site(&spec(7, false), &site(SiteKind::relu()), range, &densities(), OPTIONS).unwrap();
+        let one =
+            fit_site(&spec(7, false), &site(SiteKind::relu()), range, &densities(), OPTIONS, &mut none()).unwrap();
         assert_eq!(one.range, range);
         assert!(fit.certificate.rms < one.certificate.rms, "{:?} {:?}", fit.certificate, one.certificate);
     }
@@ -202,7 +270,9 @@ mod tests {
     fn what_cannot_be_fitted_is_named_with_its_site() {
         let range = Interval { low: -4.0, high: 3.0 };
         let error = |degree, by_channel, site: &Site, options| {
-            fit_site(&spec(degree, by_channel), site, range, &densities(), options).unwrap_err().to_string()
+            fit_site(&spec(degree, by_channel), site, range, &densities(), options, &mut none())
+                .unwrap_err()
+                .to_string()
         };
         let other = Site { name: "b".to_owned(), ..site(SiteKind::relu()) };
         assert!(error(7, false, &other, OPTIONS).contains("fitted:7 at site b: the calibration has no density"));

@@ -49,8 +49,8 @@ pub struct Stored {
     runs: Vec<(u16, u16)>,
     /// Of each of these bins.
     counts: Vec<u64>,
-    /// The same, or nothing.
-    weights: Vec<f32>,
+    /// The same, or nothing: the upper half of an f32, which holds a weight to a 256th of it.
+    weights: Vec<u16>,
 }
 
 /// Why what is written down is no density.
@@ -92,10 +92,15 @@ impl Density {
         }
     }
 
-    /// Count `count` values of which the bits of one, as f32, begin with `bits`, of which the last sixteen are left out.
-    pub fn add_bits(&mut self, bits: u16, count: u64) {
+    /// Count `count` values that, as f32, begin with `bits`, and the sum of their weights if they have some.
+    pub fn add_bits(&mut self, bits: u16, count: u64, weight: Option<f64>) {
         if let Some(first) = self.octave(usize::from(bits >> 7)) {
-            self.counts[first + usize::from(bits >> (7 - BITS)) % BINS] += count;
+            let at = first + usize::from(bits >> (7 - BITS)) % BINS;
+            self.counts[at] += count;
+            if let Some(weight) = weight {
+                self.weights.resize(self.counts.len(), 0.0);
+                self.weights[at] += weight;
+            }
         }
     }
 
@@ -197,7 +202,7 @@ impl Density {
             }
             next = number + 1;
             stored.counts.push(count);
-            stored.weights.extend(weight.map(|weight| weight as f32));
+            stored.weights.extend(weight.map(|weight| short(weight as f32)));
         }
         stored
     }
@@ -215,7 +220,7 @@ impl Density {
         if ends.is_some_and(|[low, high]| !(low.is_finite() && high.is_finite() && low <= high)) {
             return Err(DensityError("its least and largest value are none"));
         }
-        if weights.iter().any(|&weight| !(weight >= 0.0 && weight.is_finite())) {
+        if weights.iter().any(|&weight| !(long(weight) >= 0.0 && long(weight).is_finite())) {
             return Err(DensityError("one of its weights is none"));
         }
         if ends.is_none() != counts.is_empty() || counts.iter().try_fold(0u64, |sum, &n| sum.checked_add(n)).is_none() {
@@ -231,11 +236,22 @@ impl Density {
             density.counts[place] += counts[at];
             if let Some(&weight) = weights.get(at) {
                 density.weights.resize(density.counts.len(), 0.0);
-                density.weights[place] += f64::from(weight);
+                density.weights[place] += f64::from(long(weight));
             }
         }
         Ok(density)
     }
+}
+
+/// The nearest number with half the bits; of one too large for them the largest.
+fn short(weight: f32) -> u16 {
+    let half = (weight.to_bits() & 0x7fff_ffff).min(0x7f7f_7fff) + 0x8000;
+    (half >> 16) as u16
+}
+
+/// The number that `short` is of.
+fn long(short: u16) -> f32 {
+    f32::from_bits(u32::from(short) << 16)
 }
 
 /// The lower and the upper end of the bin of this number.
@@ -303,7 +319,7 @@ mod tests {
         fn bits_tell_the_bin(values in numbers()) {
             let mut counted = Density::default();
             for &value in &values {
-                counted.add_bits((value.to_bits() >> 16) as u16, 1);
+                counted.add_bits((value.to_bits() >> 16) as u16, 1, None);
                 if value.is_finite() {
                     counted.widen([value; 2]);
                 }
@@ -319,12 +335,16 @@ mod tests {
             prop_assert_eq!(weighted.stored().counts, density(&plain).stored().counts);
             let sum: f64 = weighted.bins().map(|bin| bin.weight).sum();
             prop_assert!((sum - values.iter().map(|&(_, weight)| f64::from(weight)).sum::<f64>()).abs() < 1e-9);
+            let read = Density::read(&weighted.stored()).unwrap();
+            for (read, bin) in read.bins().zip(weighted.bins()) {
+                prop_assert!((read.weight - bin.weight).abs() <= bin.weight / 256.0, "{:?} {:?}", read, bin);
+            }
             prop_assert!(density(&plain).bins().all(|bin| bin.weight == bin.count as f64));
         }
 
         #[test]
         fn no_numbers_make_reading_panic(
-            ends: Option<[f32; 2]>, runs: Vec<(u16, u16)>, counts: Vec<u64>, weights: Vec<f32>,
+            ends: Option<[f32; 2]>, runs: Vec<(u16, u16)>, counts: Vec<u64>, weights: Vec<u16>,
         ) {
             let runs = runs.into_iter().map(|(first, length)| (first, length % 20)).collect();
             let _ = Density::read(&Stored { ends, runs, counts, weights });
@@ -336,8 +356,9 @@ mod tests {
         let good = density(&[1.0, 2.0]).stored();
         for bad in [
             Stored { counts: vec![1], ..good.clone() },
-            Stored { weights: vec![1.0], ..good.clone() },
-            Stored { weights: vec![1.0, -1.0], ..good.clone() },
+            Stored { weights: vec![short(1.0)], ..good.clone() },
+            Stored { weights: vec![short(1.0), 0xbf80], ..good.clone() },
+            Stored { weights: vec![short(1.0), 0x7f80], ..good.clone() },
             Stored { ends: Some([2.0, 1.0]), ..good.clone() },
             Stored { ends: None, ..good.clone() },
             Stored { runs: vec![(255 * 16, 2)], ..good.clone() },

@@ -5,7 +5,7 @@ use tch::{TchError, Tensor};
 
 use super::images::Images;
 use super::libtorch;
-use super::observation::observe;
+use super::observation::{observe, observe_weighted};
 use super::operator::Pass;
 use super::sites::{Computation, Sites};
 
@@ -46,4 +46,19 @@ pub(super) fn apply(
     std::mem::forget(y);
     // SAFETY: as above, in the other direction.
     Ok(unsafe { UniquePtr::from_raw(pointer.cast()) })
+}
+
+/// Called by the interpreter through the bridge: count what site `index` was given in a pass over this many images, each value
+/// with the weight that the gradient of the margins at what it gave says.
+pub(super) fn weigh(
+    sites: &Sites,
+    index: usize,
+    x: UniquePtr<libtorch::Tensor>,
+    gradient: UniquePtr<libtorch::Tensor>,
+    images: i64,
+) -> Result<(), TchError> {
+    // SAFETY: both sides mean a heap-allocated at::Tensor, and ownership goes with the pointer.
+    let [x, gradient] = [x, gradient].map(|tensor| unsafe { Tensor::from_ptr(tensor.into_raw().cast()) });
+    let entry = sites.entry(index);
+    observe_weighted(&x, &gradient, Images { count: images, axis: entry.image_axis }, entry)
 }

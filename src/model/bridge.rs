@@ -2,7 +2,7 @@
 //!
 //! C++ exceptions come back as `Result`, and an error of ours travels through the interpreter as an exception.
 
-use super::apply::{apply, is_pool};
+use super::apply::{apply, is_pool, weigh};
 use super::sites::Sites;
 
 #[cxx::bridge(namespace = "polyact")]
@@ -115,6 +115,8 @@ mod ffi {
         fn branch(self: &Network, pass: &PartialPass) -> Result<UniquePtr<PartialPass>>;
         /// Go on to the cut before segment `to`, sites computed as `sites` says.
         fn advance(self: &Network, pass: Pin<&mut PartialPass>, to: usize, sites: &Sites) -> Result<()>;
+        /// Tell the sites the gradients of the margins of `input` at what they give.
+        fn weigh(self: &Network, input: &Tensor, sites: &Sites, output: &str) -> Result<()>;
         /// Go on to the end: the output of this name, or the only one that can be the logits.
         fn finish(
             self: &Network,
@@ -139,6 +141,15 @@ mod ffi {
             in_place: bool,
             images: i64,
         ) -> Result<UniquePtr<Tensor>>;
+
+        /// Tell site `index` what it was given in a pass over this many images, and the gradient of the margins at what it gave.
+        fn weigh(
+            sites: &Sites,
+            index: usize,
+            x: UniquePtr<Tensor>,
+            gradient: UniquePtr<Tensor>,
+            images: i64,
+        ) -> Result<()>;
     }
 }
 

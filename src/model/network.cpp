@@ -1,7 +1,10 @@
 // Preparing and running a TorchScript network. What is read is in archive.cpp; which nodes are sites is decided in Rust.
 #include "polyact/src/model/network.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/topk.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "polyact/src/model/archive.h"
 #include "polyact/src/model/bridge.rs.h"
@@ -51,6 +54,7 @@ void Network::prepare(rust::Slice<const size_t> sites, const RawLayouts& layouts
   writes_input_ = Writes(graph).any(graph->inputs()[1]);
   auto nodes = numbered(*graph);
   swap_sites(*graph, nodes, sites);
+  plain_ = graph->copy();
   convolutions_ = prepare_layouts(graph, nodes, layouts);
   forget_functions(*graph, module_.get_method("forward").function());
   // The interpreter alone, without the profiling executor: nothing is re-specialised between calls.
@@ -70,6 +74,30 @@ rust::Vec<RawSegment> Network::segments() const {
     all.push_back(std::move(segment));
   }
   return all;
+}
+
+const torch::jit::Code& Network::differentiable() const {
+  std::call_once(differentiating_, [&] { plain_code_ = torch::jit::Code(plain_, "forward"); });
+  return plain_code_;
+}
+
+void Network::weigh(const at::Tensor& input, const Sites& sites, rust::Str output) const {
+  c10::AutoGradMode gradients(true);
+  const auto images = input.dim() > 0 ? input.size(0) : 0;
+  const auto leaf = input.detach().requires_grad_(true);
+  auto table = c10::IValue::make_capsule(c10::make_intrusive<SitesHolder>(sites, images, true));
+  // Not the leaf itself: networks may write into their input.
+  torch::jit::Stack stack{module_._ivalue(), leaf.clone(), std::move(table)};
+  interpret(differentiable(), stack);
+  try {
+    const auto logits = logits_of(stack.back(), std::string(output), images).tensor;
+    const auto best = std::get<0>(logits.topk(2, 1));
+    const auto margins = best.select(1, 0).sub(best.select(1, 1));
+    using torch::autograd::variable_list;
+    torch::autograd::grad(variable_list{margins.sum()}, variable_list{leaf});
+  } catch (const std::exception& error) {
+    throw std::runtime_error(one_line(error));
+  }
 }
 
 std::unique_ptr<PartialPass> Network::begin(const at::Tensor& input) const {

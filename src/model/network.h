@@ -39,10 +39,13 @@ class Network {
   // Goes on to the end. The logits: the output of this name, or the only one that can be; `taken` receives its name, empty where
   // the network returns one tensor.
   std::unique_ptr<at::Tensor> finish(std::unique_ptr<PartialPass> pass, const Sites& sites, rust::Str output, rust::String& taken) const;
+  // Tells the sites, for each of what they give, the gradient of its image's margin: the largest less the second largest logit.
+  void weigh(const at::Tensor& input, const Sites& sites, rust::Str output) const;
 
  private:
   // Made when they are first asked for.
   const Segments& cut() const;
+  const torch::jit::Code& differentiable() const;
 
   torch::jit::Module module_;
   std::string extra_;
@@ -53,6 +56,10 @@ class Network {
   torch::jit::Code code_;
   mutable std::once_flag cutting_;
   mutable std::unique_ptr<Segments> segments_;
+  // The graph with PyTorch's own convolutions, which have gradients.
+  std::shared_ptr<torch::jit::Graph> plain_;
+  mutable std::once_flag differentiating_;
+  mutable torch::jit::Code plain_code_;
 };
 
 std::unique_ptr<Network> load(rust::Str path, rust::Str device, rust::Str extra_file);

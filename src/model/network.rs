@@ -204,6 +204,17 @@ impl Model {
         self.finish(images, self.begin(images)?, sites)
     }
 
+    /// Run the exact network over `images` and back, and count in `sites` what every site is given, each value with the squared
+    /// gradient at what the site makes of it: that of its image's margin, the largest less the second largest logit. To first
+    /// order, the square of what an error there changes of the margin.
+    ///
+    /// # Errors
+    /// [`ModelError::Forward`] with libtorch's reason: where the network has no gradient, or fewer than two logits.
+    pub fn weigh(&self, images: &Tensor, sites: &Sites) -> Result<(), ModelError> {
+        let wanted = self.taken.get().filter(|_| self.output.is_empty()).unwrap_or(&self.output);
+        self.network.weigh(image(images), sites, wanted).map_err(|error| self.failed(error.what(), images))
+    }
+
     /// What lies between the cuts at which passes can stop.
     pub(super) fn segments(&self, images: &Tensor) -> Result<&[Segment], ModelError> {
         if let Some(known) = self.segments.get() {

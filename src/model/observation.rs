@@ -40,12 +40,35 @@ pub(super) fn observe(x: &Tensor, images: Images, bounds: &[f64], entry: &Entry)
         Some(window) => {
             let rounds = window.rounds() as usize;
             densities.resize_with(rounds, Density::default);
-            for (round, differences) in differences(x, window, entry.non_negative)? {
-                count(&differences, &mut densities[round..=round], 1)?;
+            for Met { round, difference, .. } in differences(x, window, entry.non_negative)? {
+                count(&difference, &mut densities[round..=round], 1)?;
             }
             Ok(())
         }
     }
+}
+
+/// Count what the site of `entry` is given, each value with the square of the `gradient` at what the site makes of it.
+pub(super) fn observe_weighted(x: &Tensor, gradient: &Tensor, images: Images, entry: &Entry) -> Result<(), TchError> {
+    if x.numel() == 0 {
+        return Ok(());
+    }
+    let weights = gradient.f_to_kind(Kind::Float)?.f_square()?;
+    let densities = &mut *entry.weighted.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(window) = entry.kind.window() else {
+        let channels = channels(x, images);
+        return count_weighted(x, &weights, room(densities, channels), channels);
+    };
+    densities.resize_with(window.rounds() as usize, Density::default);
+    let met = differences(x, window, entry.non_negative)?;
+    let Some(best) = met.last().map(|met| met.winner.shallow_clone()) else { return Ok(()) };
+    let weights = weights.f_view_as(&best).or_else(|_| weights.f_reshape(best.size()))?;
+    for Met { round, difference, winner } in met {
+        // What loses later has no say in the result, nor has its error.
+        let weights = weights.f_where_self(&winner.f_eq_tensor(&best)?, &weights.f_zeros_like()?)?;
+        count_weighted(&difference, &weights, &mut densities[round..=round], 1)?;
+    }
+    Ok(())
 }
 
 /// How many channels the values of `x` belong to.
@@ -76,7 +99,7 @@ fn count(x: &Tensor, densities: &mut [Density], channels: i64) -> Result<(), Tch
     let apart = densities.len() > 1;
     if x.device() != Device::Cpu {
         let rows = if apart { x.f_transpose(0, 1)?.f_reshape([channels, -1])? } else { x.f_reshape([1, -1])? };
-        return count_by_tensors(&rows, densities);
+        return count_by_tensors(&rows, None, densities);
     }
     let x = x.f_to_kind(Kind::Float)?;
     if !apart {
@@ -108,6 +131,32 @@ fn count(x: &Tensor, densities: &mut [Density], channels: i64) -> Result<(), Tch
                     }
                 }
             }
+        }
+    })
+}
+
+/// The same with `weights` of the shape of `x`.
+fn count_weighted(x: &Tensor, weights: &Tensor, densities: &mut [Density], channels: i64) -> Result<(), TchError> {
+    let apart = densities.len() > 1;
+    let rows = |x: &Tensor| -> Result<Tensor, TchError> {
+        let rows = if apart { x.f_transpose(0, 1)?.f_reshape([channels, -1])? } else { x.f_reshape([1, -1])? };
+        rows.f_to_kind(Kind::Float)?.f_contiguous()
+    };
+    let (x, weights) = (rows(x)?, rows(weights)?);
+    if x.device() != Device::Cpu {
+        return count_by_tensors(&x, Some(&weights), densities);
+    }
+    let count = x.size()[1] as usize;
+    let (values, of_values) = (x.data_ptr() as usize, weights.data_ptr() as usize);
+    let to = densities.as_mut_ptr() as usize;
+    spread(densities.len(), 1, |begin, end| {
+        for row in begin..end {
+            // SAFETY: threads have disjoint rows; both tensors have no gaps and as many values in each.
+            let (density, values, weights) = unsafe {
+                let row_of = |from: usize| std::slice::from_raw_parts((from as *const f32).add(row * count), count);
+                (&mut *(to as *mut Density).add(row), row_of(values), row_of(of_values))
+            };
+            density.add_weighted(values.iter().copied().zip(weights.iter().copied()));
         }
     })
 }
@@ -147,11 +196,11 @@ fn count_whole(values: &[f32], density: &mut Density) -> Result<(), TchError> {
     Ok(())
 }
 
-/// Count the values of every row of `rows` in the density of that row, on whatever device they are.
-fn count_by_tensors(rows: &Tensor, densities: &mut [Density]) -> Result<(), TchError> {
+/// Count the values of every row of `rows`, which may have weights, in the density of that row, on whatever device they are.
+fn count_by_tensors(rows: &Tensor, weights: Option<&Tensor>, densities: &mut [Density]) -> Result<(), TchError> {
     let rows = rows.f_to_kind(Kind::Float)?.f_contiguous()?;
-    for (row, bits, count) in leading_bits(&rows)? {
-        densities[row].add_bits(bits, count);
+    for Leading { row, bits, count, weight } in leading_bits(&rows, weights)? {
+        densities[row].add_bits(bits, count, weight);
     }
     let finite = rows.f_isfinite()?;
     let end = |other: f64| rows.f_where_self(&finite, &rows.f_full_like(other)?);
@@ -164,21 +213,47 @@ fn count_by_tensors(rows: &Tensor, densities: &mut [Density]) -> Result<(), TchE
     Ok(())
 }
 
-/// How often numbers of each row begin with the same sixteen bits: the row, the bits, how many there are.
-fn leading_bits(rows: &Tensor) -> Result<Vec<(usize, u16, u64)>, TchError> {
-    let count = rows.size()[0];
-    let bits = rows.f_view_dtype(Kind::Int)?.f_bitwise_right_shift_tensor_scalar(16)?.f_bitwise_and(0xffff)?;
-    let row = Tensor::f_arange(count, (Kind::Int64, rows.device()))?.f_mul_scalar(1 << 16)?.f_unsqueeze(1)?;
-    let keys = bits.f_to_kind(Kind::Int64)?.f_add(&row)?.f_flatten(0, -1)?;
-    let (keys, _, counts) = keys.f_internal_unique2(true, false, true)?;
-    let host = |numbers: &Tensor| Vec::<i64>::try_from(numbers.f_to(Device::Cpu)?);
-    let found = host(&keys)?.into_iter().zip(host(&counts)?);
-    Ok(found.map(|(key, count)| ((key >> 16) as usize, key as u16, count as u64)).collect())
+/// How many numbers of a row begin with the same sixteen bits, and the sum of their weights.
+struct Leading {
+    row: usize,
+    bits: u16,
+    count: u64,
+    weight: Option<f64>,
 }
 
-/// The differences between the values that meet in the tournaments of a pool, and the round in which they do. What lies over the
-/// edge is zero where no input is below, and otherwise nothing.
-fn differences(x: &Tensor, window: &Window, non_negative: bool) -> Result<Vec<(usize, Tensor)>, TchError> {
+/// What the numbers of each row begin with.
+fn leading_bits(rows: &Tensor, weights: Option<&Tensor>) -> Result<Vec<Leading>, TchError> {
+    let (count, device) = (rows.size()[0], rows.device());
+    let bits = rows.f_view_dtype(Kind::Int)?.f_bitwise_right_shift_tensor_scalar(16)?.f_bitwise_and(0xffff)?;
+    let row = Tensor::f_arange(count, (Kind::Int64, device))?.f_mul_scalar(1 << 16)?.f_unsqueeze(1)?;
+    let keys = bits.f_to_kind(Kind::Int64)?.f_add(&row)?.f_flatten(0, -1)?;
+    let (keys, places, counts) = keys.f_internal_unique2(true, weights.is_some(), true)?;
+    let host = |numbers: &Tensor| Vec::<i64>::try_from(numbers.f_to(Device::Cpu)?);
+    let sums = match weights {
+        None => vec![None; keys.numel()],
+        Some(weights) => {
+            let sums = Tensor::f_zeros(keys.size(), (Kind::Double, device))?;
+            let sums = sums.f_index_add(0, &places, &weights.f_flatten(0, -1)?.f_to_kind(Kind::Double)?)?;
+            Vec::<f64>::try_from(sums.f_to(Device::Cpu)?)?.into_iter().map(Some).collect()
+        }
+    };
+    let found = host(&keys)?.into_iter().zip(host(&counts)?).zip(sums);
+    let leading =
+        |((key, count), weight)| Leading { row: (key >> 16) as usize, bits: key as u16, count: count as u64, weight };
+    Ok(found.map(leading).collect())
+}
+
+/// Values that meet in the tournaments of a pool, at one place of its windows.
+struct Met {
+    round: usize,
+    /// The first less the second.
+    difference: Tensor,
+    winner: Tensor,
+}
+
+/// What meets in the tournaments of a pool, in order. What lies over the edge is zero where no input is below, and otherwise
+/// nothing.
+fn differences(x: &Tensor, window: &Window, non_negative: bool) -> Result<Vec<Met>, TchError> {
     if x.dim() == 3 {
         return differences(&x.f_unsqueeze(0)?, window, non_negative);
     }
@@ -216,8 +291,9 @@ fn differences(x: &Tensor, window: &Window, non_negative: bool) -> Result<Vec<(u
         for pair in players.chunks(2) {
             match pair {
                 [a, b] => {
-                    met.push((round, a.f_sub(b)?));
-                    winners.push(a.f_maximum(b)?);
+                    let winner = a.f_maximum(b)?;
+                    met.push(Met { round, difference: a.f_sub(b)?, winner: winner.shallow_clone() });
+                    winners.push(winner);
                 }
                 rest => winners.push(rest[0].shallow_clone()),
             }
@@ -278,7 +354,7 @@ fn observe_by_tensors(x: &Tensor, images: Images, bounds: &[f64]) -> Result<Stat
         largest: number(&all)?,
         largest_image: known.then_some(first as usize),
         above,
-        by_bits: leading_bits(&single)?.into_iter().map(|(_, bits, count)| (bits, count)),
+        by_bits: leading_bits(&single, None)?.into_iter().map(|Leading { bits, count, .. }| (bits, count)),
     }))
 }
 
@@ -316,7 +392,7 @@ mod tests {
 
     fn by_tensors(x: &Tensor, densities: &mut [Density]) -> Result<(), TchError> {
         let rows = x.transpose(0, 1).reshape([densities.len() as i64, -1]);
-        count_by_tensors(&rows, densities)
+        count_by_tensors(&rows, None, densities)
     }
 
     /// One value after the other.
@@ -342,6 +418,29 @@ mod tests {
                         assert!(found == expected, "{channels} {name}");
                     }
                 }
+            }
+        }
+    }
+
+    /// Sums of weights are the same up to the order in which they are added.
+    #[test]
+    fn weights_are_summed_alike_by_every_way() {
+        let x = values([3, 19, 20, 17], false);
+        let weights = (&x * 3.7).cos().square();
+        for (x, weights) in [(x.shallow_clone(), weights.shallow_clone()), (last(&x), last(&weights))] {
+            let mut found = [vec![Density::default(); 19], vec![Density::default(); 19]];
+            count_weighted(&x, &weights, &mut found[0], 19).unwrap();
+            let rows = |x: &Tensor| x.transpose(0, 1).reshape([19, -1]);
+            count_by_tensors(&rows(&x), Some(&rows(&weights)), &mut found[1]).unwrap();
+            for (channel, (a, b)) in found[0].iter().zip(&found[1]).enumerate() {
+                assert_eq!(a.ends(), b.ends());
+                for (a, b) in a.bins().zip(b.bins()) {
+                    assert!((a.low, a.high, a.count) == (b.low, b.high, b.count), "{a:?} {b:?}");
+                    assert!((a.weight - b.weight).abs() <= 1e-9 * a.weight, "{a:?} {b:?}");
+                }
+                let sum: f64 = a.bins().map(|bin| bin.weight).sum();
+                let expected = weights.select(1, channel as i64).sum(Kind::Double).double_value(&[]);
+                assert!((sum - expected).abs() < 1e-6 * expected, "{sum} {expected}");
             }
         }
     }
@@ -412,8 +511,8 @@ mod tests {
                 }
             }
             let mut found = vec![Density::default(); expected.len()];
-            for (round, met) in differences(&x, &window, non_negative).unwrap() {
-                count(&met, &mut found[round..=round], 1).unwrap();
+            for Met { round, difference, .. } in differences(&x, &window, non_negative).unwrap() {
+                count(&difference, &mut found[round..=round], 1).unwrap();
             }
             for (found, expected) in found.iter().zip(expected) {
                 let mut density = Density::default();

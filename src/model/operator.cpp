@@ -16,9 +16,18 @@ void site(torch::jit::Stack& stack, bool in_place) {
   const auto at = static_cast<size_t>(index);
   // PyTorch's result for a contiguous tensor lies in default strides, whatever those of axes of one element were.
   const bool plain = !in_place && x.is_contiguous() && !is_pool(holder->sites, at);
-  in_place = in_place || is_given_away(x);
+  // A gradient needs what an operator was given.
+  const bool weighs = holder->weighs && x.requires_grad();
+  const auto before = weighs ? x.detach().clone() : at::Tensor();
+  in_place = in_place || (!holder->weighs && is_given_away(x));
   auto given = std::make_unique<at::Tensor>(std::move(x));
   auto y = apply(holder->sites, at, std::move(given), in_place, holder->images);
+  if (weighs && y->requires_grad()) {
+    y->register_hook([holder, at, before](const at::Tensor& gradient) {
+      c10::InferenceMode inference;
+      weigh(holder->sites, at, std::make_unique<at::Tensor>(before), std::make_unique<at::Tensor>(gradient), holder->images);
+    });
+  }
   torch::jit::push(stack, plain ? in_default_strides(*y) : std::move(*y));
 }
 

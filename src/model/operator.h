@@ -11,9 +11,11 @@ struct Sites;
 
 // The table of one forward pass and how many images it is of, as a value of the graph.
 struct SitesHolder : torch::CustomClassHolder {
-  SitesHolder(const Sites& sites, int64_t images) : sites(sites), images(images) {}
+  SitesHolder(const Sites& sites, int64_t images, bool weighs = false) : sites(sites), images(images), weighs(weighs) {}
   const Sites& sites;
   int64_t images;
+  // Whether the sites are told the gradient of what they give, when it is known.
+  bool weighs;
 };
 
 // Whether nobody else sees the memory of `x`, and a result may lie there as PyTorch would lay out a new one: the

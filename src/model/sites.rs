@@ -48,6 +48,8 @@ pub(super) struct Entry {
     pub statistics: Mutex<Statistics>,
     /// The same, by channel or by round.
     pub densities: Mutex<Vec<Density>>,
+    /// The same of passes that told their gradients.
+    pub weighted: Mutex<Vec<Density>>,
     /// Shape of the first input seen.
     pub shape: OnceLock<Vec<i64>>,
 }
@@ -74,6 +76,7 @@ impl Sites {
             overflow: Mutex::default(),
             statistics: Mutex::default(),
             densities: Mutex::default(),
+            weighted: Mutex::default(),
             shape: OnceLock::new(),
         });
         let (bounds, counters) = (Vec::new(), Counters::default());
@@ -165,6 +168,13 @@ impl Sites {
     /// together where there are none; of a pool, the differences between what meets in each round of its tournaments.
     pub fn take_densities(&self, index: usize) -> Vec<Density> {
         std::mem::take(&mut *self.entries[index].densities.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same with the weights of values, of passes of [`Model::weigh`].
+    ///
+    /// [`Model::weigh`]: super::Model::weigh
+    pub fn take_weighted(&self, index: usize) -> Vec<Density> {
+        std::mem::take(&mut *self.entries[index].weighted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The shape of the first input that site `index` was given, if it ran.

@@ -80,7 +80,7 @@ impl Operator for MaxPool {
 
     fn exact(&self, x: &mut Tensor, _in_place: bool) -> Result<Tensor, TchError> {
         let window = &self.0;
-        let here = (x.device(), x.f_kind()?) == (Device::Cpu, Kind::Float);
+        let here = (x.device(), x.f_kind()?) == (Device::Cpu, Kind::Float) && !x.requires_grad();
         if here && x.numel() > 0 && suggests_channels_last(x) {
             return exact_max_pool(x, window);
         }

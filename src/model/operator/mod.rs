@@ -42,7 +42,7 @@ pub(super) trait Operator: fmt::Debug + Send + Sync {
     /// The cost for one ciphertext where `activation` stands in.
     fn cost(&self, activation: &Activation) -> Cost;
 
-    /// The function itself; into `x` if `in_place`.
+    /// The function itself; into `x` if `in_place`. Where `x` takes part in a gradient, so does the result.
     fn exact(&self, x: &mut Tensor, in_place: bool) -> Result<Tensor, TchError>;
 
     /// What stands in for it where all inputs are in the range, and with `non_negative` not below 0. With `clip`, inputs beyond are

@@ -50,7 +50,7 @@ impl Operator for Relu {
 
     fn exact(&self, x: &mut Tensor, in_place: bool) -> Result<Tensor, TchError> {
         match (x.device(), x.f_kind()?) {
-            (Device::Cpu, Kind::Float) if is_dense(x) => exact_relu(x, in_place),
+            (Device::Cpu, Kind::Float) if is_dense(x) && !x.requires_grad() => exact_relu(x, in_place),
             _ if in_place => x.f_relu_(),
             _ => x.f_relu(),
         }
