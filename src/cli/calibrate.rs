@@ -5,18 +5,19 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::configuration::guard;
 use super::options::{DeviceOptions, ModelOptions, ReadingOptions, name_of};
-use super::output::write;
+use super::output::{FITS, write};
 use super::plot::{FIGURES, PlotFile, plot_file};
 use super::preparation::PreparationOptions;
 use super::progress::progress_bar;
 use super::warnings::{tell_broken, tell_not_polynomial};
 use super::{Failure, print};
-use crate::activation::Interval;
+use crate::activation::{Arithmetic, Interval, Spec};
 use crate::dataset::{BUNDLED, Dataset};
 use crate::evaluation::{
-    Calibration, Plan, RangeRule, Rule, Scope, Selector, Weight, calibrate, dataset_sha256, densities_bytes,
-    densities_file, images_file, shortest,
+    Calibration, FitOptions, Plan, RangeRule, Rule, Scope, Selector, Weight, calibrate, dataset_sha256,
+    densities_bytes, densities_file, fit_in_order, images_file, shortest,
 };
 use crate::model::{Model, Site, Statistics};
 use crate::report::plot::Figure;
@@ -60,6 +61,16 @@ pub struct Arguments {
     /// Write a plan with the range of every site to this TOML file, to be edited and given to --plan
     #[arg(long, value_name = "plan.toml")]
     plan_out: Option<PathBuf>,
+    /// Fit what this SPEC says, fitted:D or fitted:D/channel, to the inputs of every ReLU behind those that are replaced already, and
+    /// write it to --fits; images are kept in memory at one place of the network
+    #[arg(long, value_name = "SPEC", requires = "fits")]
+    sequential: Option<Spec>,
+    /// Where --sequential writes what it fitted, a JSON file that --relu file: reads
+    #[arg(long, value_name = "FILE", requires = "sequential")]
+    fits: Option<PathBuf>,
+    /// The most that a polynomial of --sequential may stray anywhere on its range, as a part of half the range
+    #[arg(long, value_name = "G", value_parser = guard, requires = "sequential", allow_negative_numbers = true)]
+    guard: Option<f64>,
     /// Draw the range, the largest |x| and quantiles of every site along the network into FILE.svg or FILE.png
     #[arg(long, value_name = "FILE", value_parser = plot_file)]
     plot: Option<PlotFile>,
@@ -128,6 +139,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .writes("--out", &*arguments.out, &[b"site,kind,range,"])
         .writes("--out", &*beside, &[])
         .writes("--out", &*densities, &[])
+        .writes("--fits", arguments.fits.as_deref(), FITS)
         .writes("--json", arguments.json.as_deref(), &[b"{\n  \"version\": \"*\",\n  \"model\": "])
         .writes("--plan-out", arguments.plan_out.as_deref(), &[b"[[sites]]"])
         .writes("--plan-out", plan_images_file.as_deref(), &[])
@@ -136,6 +148,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(bad) = arguments.candidates.iter().find(|&&bound| !(bound > 0.0 && bound.is_finite())) {
         return Err(Failure::Usage(format!("--candidates: {bad} is no range")));
     }
+    let in_order = match &arguments.sequential {
+        None => None,
+        Some(Spec::Fitted(fitted)) if fitted.degrees.len() == 1 => Some(fitted),
+        Some(spec) => {
+            return Err(Failure::Usage(format!(
+                "--sequential {spec}: it is to be one polynomial a site or a channel, as fitted:15 or fitted:15/channel"
+            )));
+        }
+    };
     let models = arguments.model.load()?;
     let [model] = models.as_slice() else {
         return Err(Failure::Usage("--device: calibration runs on one device".to_owned()));
@@ -168,6 +189,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let measured =
         Measured { arguments, model, dataset: &dataset, sampled: &sample.description, calibration: &calibration };
     measured.write(&beside, &densities)?;
+    if let (Some(spec), Some(path)) = (in_order, &arguments.fits) {
+        let bar = progress_bar(model.sites().len(), arguments.quiet);
+        let options = FitOptions { guard: arguments.guard.unwrap_or(f64::INFINITY), arithmetic: Arithmetic::F64 };
+        let fitted = fit_in_order(model, scope, spec, arguments.margin, options, |done| bar.set_position(done as u64));
+        bar.finish_and_clear();
+        let text = fitted?.polynomials(model.sites(), model.sha256()).text()?;
+        write("--fits", path, text.as_bytes())?;
+    }
     print(&measured.text())
 }
 

@@ -152,6 +152,9 @@ fn check_writable(flag: &'static str, path: &Path) -> Result<(), Failure> {
     opened.map(drop).map_err(|source| failure(flag, path, source))
 }
 
+/// How a file of the polynomials of sites begins.
+pub(super) const FITS: &[&[u8]] = &[b"{\n  \"schema\": 1,\n  \"version\": \"*\",\n  \"model_sha256\": "];
+
 /// Write the file at `path` in one step.
 pub(super) fn write(flag: &'static str, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     write_whole(path, bytes).map_err(|source| failure(flag, path, source))

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use super::Failure;
 use super::beside::Table;
 use super::options::{ModelOptions, ReadingOptions, UntilOptions, name_of};
-use super::output::{Files, write};
+use super::output::{FITS, Files, write};
 use super::preparation::PreparationOptions;
 use super::progress::progress_bar;
 use super::summary::{Setting, Summary};
@@ -52,11 +52,7 @@ impl OutputOptions {
             .writes("--predictions", self.predictions.as_deref(), &[b"index,image,"])
             .writes("--per-class", self.per_class.as_deref(), &[b"class,images,"])
             .writes("--overflow-report", self.overflow_report.as_deref(), &[b"index,site,"])
-            .writes(
-                "--fits",
-                self.fits.as_deref(),
-                &[b"{\n  \"schema\": 1,\n  \"version\": \"*\",\n  \"model_sha256\": "],
-            )
+            .writes("--fits", self.fits.as_deref(), FITS)
             .check()
     }
 }

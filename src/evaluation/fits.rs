@@ -93,12 +93,7 @@ pub fn fit_site(
         let (spec, site) = named();
         SiteFitError::Fit { spec, site, source }
     };
-    let whole = || {
-        of_site.iter().fold(Density::default(), |mut whole, density| {
-            whole.merge(density);
-            whole
-        })
-    };
+    let whole = || pooled(of_site);
     let &[degree] = spec.degrees.as_slice() else {
         let designed = compositions.of(&spec.degrees, options.arithmetic).map_err(|source| {
             let (spec, site) = named();
@@ -155,8 +150,16 @@ fn fit_pool(fitting: Fitting, density: &Density, range: Interval, window: &Windo
     Ok(None)
 }
 
+/// What all of them counted.
+pub(super) fn pooled(densities: &[Density]) -> Density {
+    densities.iter().fold(Density::default(), |mut whole, density| {
+        whole.merge(density);
+        whole
+    })
+}
+
 /// The range of a channel: what it met, wider by the margin on both sides.
-fn channel_range(density: &Density, site: Interval, margin: f64) -> Interval {
+pub(super) fn channel_range(density: &Density, site: Interval, margin: f64) -> Interval {
     let width = site.high - site.low;
     let Some([low, high]) = density.ends() else { return site };
     let (wide, middle) = ((high - low) * (1.0 + 2.0 * margin), f64::midpoint(low, high));
@@ -165,7 +168,13 @@ fn channel_range(density: &Density, site: Interval, margin: f64) -> Interval {
 }
 
 /// The fits as what stands at the site.
-fn site_fit(fits: Vec<Fit>, densities: &[Density], range: Interval, site: &Site, arithmetic: Arithmetic) -> SiteFit {
+pub(super) fn site_fit(
+    fits: Vec<Fit>,
+    densities: &[Density],
+    range: Interval,
+    site: &Site,
+    arithmetic: Arithmetic,
+) -> SiteFit {
     let by_channel = fits.len() > 1;
     let mut weights: Vec<f64> = densities.iter().map(|density| density.values() as f64).collect();
     if !by_channel || weights.iter().all(|&weight| weight == 0.0) {

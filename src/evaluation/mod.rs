@@ -6,6 +6,7 @@ mod densities;
 mod fits;
 mod fitted_compositions;
 mod grid;
+mod in_order;
 mod inference;
 mod journal;
 mod kept;
@@ -30,6 +31,7 @@ pub use configuration::{Configuration, ConfigurationError, Designs, Substitute, 
 pub use densities::{Densities, DensitiesError, densities_bytes, densities_file};
 pub use fits::{Compositions, FitOptions, SiteFit, SiteFitError, fit_site};
 pub use grid::{Axes, Shard, sweep_name};
+pub use in_order::fit_in_order;
 pub use journal::{Journal, JournalError};
 pub use plan::{Plan, PlanError, Rule, Selector};
 pub use ranges::{Ranges, RangesError, SiteRange};
@@ -75,6 +77,8 @@ pub enum EvaluationError {
     Infinite { site: String, image: String },
     #[error("a file beside the results cannot be written: {0}")]
     Observer(std::io::Error),
+    #[error(transparent)]
+    Fit(#[from] SiteFitError),
     #[error("libtorch: {0}")]
     Torch(#[from] TchError),
 }

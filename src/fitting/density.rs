@@ -81,7 +81,7 @@ impl Density {
         }
     }
 
-    /// Count values with their weights, which are not negative; what is no finite number is left out.
+    /// Count values with their weights; what is no finite number is left out.
     pub fn add_weighted(&mut self, values: impl IntoIterator<Item = (f32, f32)>) {
         for (value, weight) in values {
             if let (Some(at), true) = (self.place(value), weight.is_finite()) {

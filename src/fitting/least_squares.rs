@@ -70,14 +70,34 @@ impl Fitting {
     /// # Errors
     /// [`FitError`]: no fit keeps within the guard, or none is determined.
     pub fn fit(&self, density: &Density, range: [f64; 2]) -> Result<Fit, FitError> {
+        self.fit_as(density, range, |bin| bin.weight, |_| 0.0)
+    }
+
+    /// The same to other values than those of the function: the weights of `pairs` are what these are above them, and all values
+    /// count alike.
+    ///
+    /// # Errors
+    /// As [`Fitting::fit`].
+    pub fn fit_pairs(&self, pairs: &Density, range: [f64; 2]) -> Result<Fit, FitError> {
+        self.fit_as(pairs, range, |bin| bin.count as f64, |bin| bin.weight / bin.count as f64)
+    }
+
+    fn fit_as(
+        &self,
+        density: &Density,
+        range: [f64; 2],
+        weight: fn(&Bin) -> f64,
+        shift: fn(&Bin) -> f64,
+    ) -> Result<Fit, FitError> {
         let &Fitting { target, degree, share, guard } = self;
         let interval = Interval::new(range);
-        let of_bins =
-            |weight: fn(&Bin) -> f64| Moments::of_bins(density.bins(), weight, target, interval, degree as usize);
+        let of_bins = |weight: fn(&Bin) -> f64| {
+            Moments::of_bins(density.bins(), weight, shift, target, interval, degree as usize)
+        };
         let whole = Moments::of_chebyshev(target, interval, degree as usize);
         // What nothing is known of is alike everywhere.
         let counted = of_bins(|bin| bin.count as f64).unwrap_or_else(|| whole.clone());
-        let weighted = of_bins(|bin| bin.weight).unwrap_or_else(|| counted.clone());
+        let weighted = of_bins(weight).unwrap_or_else(|| counted.clone());
         let with = |share: f64| -> Result<Fit, FitError> {
             let coefficients =
                 solved(&weighted.mixed(share, &whole), &counted).ok_or(FitError::Undetermined { share })?;
@@ -284,6 +304,26 @@ mod tests {
                 assert!(fit.certificate.mean.abs() < 1e-9 && fit.certificate.worst < 2.0, "{:?}", fit.certificate);
             }
         }
+    }
+
+    /// Noise that has no mean changes nothing, and what the inputs lost comes back.
+    #[test]
+    fn pairs_are_fitted_to_what_they_are_paired_with() {
+        let values: Vec<f32> = (0..4000).map(|i| ((i * 37 % 4000) as f32 - 2000.0) / 1000.0).collect();
+        let fitting = Fitting { degree: 15, ..FREE };
+        let fit = |above: &dyn Fn(f32) -> f32| {
+            let mut pairs = Density::default();
+            pairs.add_weighted(values.iter().map(|&x| (x, above(x))));
+            fitting.fit_pairs(&pairs, [-2.5, 2.5]).unwrap()
+        };
+        let mut plain = Density::default();
+        plain.add(values.iter().copied());
+        let expected = fitting.fit(&plain, [-2.5, 2.5]).unwrap();
+        let near = |a: &Fit, b: &[f64], most: f64| a.coefficients.iter().zip(b).all(|(a, b)| (a - b).abs() < most);
+        assert!(near(&fit(&|_| 0.0), &expected.coefficients, 1e-12));
+        let raised = fit(&|_| 0.25);
+        assert!((raised.coefficients[0] - expected.coefficients[0] - 0.25).abs() < 0.01, "{:?}", raised.coefficients);
+        assert!(raised.certificate.mean.abs() < 1e-12);
     }
 
     /// Known coefficients: of |t|, cut off, under Chebyshev's measure alone.

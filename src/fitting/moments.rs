@@ -51,10 +51,12 @@ impl Moments {
         Moments { of_polynomials: vec![0.0; 2 * degree + 1], of_products: vec![0.0; degree + 1], of_square: 0.0 }
     }
 
-    /// Under the weights of `bins`, cut off at the ends of `interval`; `None` if nothing there has a weight.
+    /// Under the weights of `bins`, cut off at the ends of `interval`, of the target and in each bin what `shift` adds to it; `None`
+    /// if nothing there has a weight.
     pub fn of_bins(
         bins: impl Iterator<Item = Bin>,
         weight: impl Fn(&Bin) -> f64,
+        shift: impl Fn(&Bin) -> f64,
         target: Target,
         interval: Interval,
         degree: usize,
@@ -70,6 +72,7 @@ impl Moments {
             }
             for line in target.between(from, to) {
                 let share = if to > from { (line.high - line.low) / (bin.high - bin.low) } else { 1.0 };
+                let line = Line { intercept: line.intercept + shift(&bin), ..line };
                 moments.add(line, interval, weight * share);
                 total += weight * share;
             }
@@ -188,7 +191,8 @@ mod tests {
         let bins: Vec<Bin> = bins.into_iter().enumerate().map(bin).collect();
         let total: f64 = bins.iter().map(|bin| bin.weight).sum();
         for target in [Target::Relu, Target::Relu6] {
-            let moments = Moments::of_bins(bins.iter().copied(), |bin| bin.weight, target, interval, DEGREE).unwrap();
+            let moments =
+                Moments::of_bins(bins.iter().copied(), |bin| bin.weight, |_| 0.0, target, interval, DEGREE).unwrap();
             let expected = |function: &dyn Fn(f64) -> f64| {
                 let of_bin = |bin: &Bin| {
                     let parts = [[bin.low, bin.high.min(6.0)], [bin.low.max(6.0), bin.high]];
@@ -249,6 +253,8 @@ mod tests {
     fn nothing_has_no_moments() {
         let interval = Interval::new([-1.0, 1.0]);
         let outside = Bin { low: 2.0, high: 3.0, count: 5, weight: 5.0 };
-        assert!(Moments::of_bins([outside].into_iter(), |bin| bin.weight, Target::Relu, interval, 3).is_none());
+        assert!(
+            Moments::of_bins([outside].into_iter(), |bin| bin.weight, |_| 0.0, Target::Relu, interval, 3).is_none()
+        );
     }
 }

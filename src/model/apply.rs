@@ -1,5 +1,7 @@
 //! What a site computes when the interpreter comes to it: the function itself, or what stands in for it.
 
+use std::sync::PoisonError;
+
 use cxx::UniquePtr;
 use tch::{TchError, Tensor};
 
@@ -31,6 +33,11 @@ pub(super) fn apply(
         Computation::Exact => entry.kind.operator().exact(&mut x, in_place)?,
         Computation::Observed => {
             observe(&x, images, sites.bounds(), entry)?;
+            entry.kind.operator().exact(&mut x, in_place)?
+        }
+        Computation::Kept => {
+            // The function may write into what it is given.
+            *entry.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(x.f_detach_copy()?);
             entry.kind.operator().exact(&mut x, in_place)?
         }
         Computation::Approximate(replacement) => {

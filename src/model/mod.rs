@@ -22,6 +22,7 @@ mod scan;
 mod site;
 mod sites;
 mod statistics;
+mod stepping;
 
 pub use graph::Graph;
 pub use libtorch::keep_memory;
@@ -33,3 +34,4 @@ pub use passes::Passed;
 pub use site::{Foreign, Site, SiteError};
 pub use sites::Sites;
 pub use statistics::Statistics;
+pub use stepping::{Decided, Stepping};

@@ -14,6 +14,7 @@ use super::operator::Inputs;
 use super::runs::Segment;
 use super::site::{Foreign, Site, SiteError, found_in};
 use super::sites::{Computation, Sites};
+use super::stepping::Decided;
 use crate::activation::{Activation, Interval};
 use crate::dataset::{Preprocess, PreprocessError};
 
@@ -170,18 +171,24 @@ impl Model {
         choices: impl IntoIterator<Item = Option<(&'a Activation, Interval)>>,
         clip: bool,
     ) -> Result<Sites, ModelError> {
-        let mut computations = Vec::with_capacity(self.sites.len());
-        for (site, choice) in self.sites.iter().zip(choices) {
-            let computation = match choice {
-                None => Computation::Exact,
-                Some((activation, range)) => {
-                    let inputs = Inputs { range, clip, non_negative: site.non_negative };
-                    Computation::Approximate(site.replacement(activation, inputs)?)
-                }
-            };
-            computations.push((site, computation));
-        }
-        let sites = Sites::new(computations);
+        let computation = |(site, choice): (&Site, Option<(&Activation, Interval)>)| computation(site, choice, clip);
+        let computations = self.sites.iter().zip(choices).map(computation).collect::<Result<Vec<_>, _>>()?;
+        let sites = Sites::new(self.sites.iter().zip(computations));
+        sites.prepare(self.device);
+        Ok(sites)
+    }
+
+    /// The table in which each site computes what is `decided`, and site `index` is exact and keeps its input.
+    ///
+    /// # Errors
+    /// As [`Model::table`].
+    pub(super) fn keeping(&self, index: usize, decided: Decided<'_>) -> Result<Sites, ModelError> {
+        let of_site = |(site, choice): (&Site, &Option<(Activation, Interval)>)| match site.index == index {
+            true => Ok(Computation::Kept),
+            false => computation(site, choice.as_ref().map(|(activation, range)| (activation, *range)), false),
+        };
+        let computations = self.sites.iter().zip(decided).map(of_site).collect::<Result<Vec<_>, SiteError>>()?;
+        let sites = Sites::new(self.sites.iter().zip(computations));
         sites.prepare(self.device);
         Ok(sites)
     }
@@ -297,6 +304,13 @@ impl Model {
         let finish = |pass| self.network.finish(pass, &self.exact(), &self.output, &mut String::new());
         self.network.begin(image(images)).and_then(finish).is_ok()
     }
+}
+
+/// What `site` computes by `choice`.
+fn computation(site: &Site, choice: Option<(&Activation, Interval)>, clip: bool) -> Result<Computation, SiteError> {
+    let Some((activation, range)) = choice else { return Ok(Computation::Exact) };
+    let inputs = Inputs { range, clip, non_negative: site.non_negative };
+    Ok(Computation::Approximate(site.replacement(activation, inputs)?))
 }
 
 /// That the model fails on `images`, and why.

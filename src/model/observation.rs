@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::images::{Images, Owners};
-use super::operator::{GRAIN, is_dense, spread};
+use super::operator::{GRAIN, SiteKind, is_dense, spread};
 use super::sites::Entry;
 use super::statistics::{Counted, Statistics};
 use crate::activation::{Element, Window};
@@ -69,6 +69,23 @@ pub(super) fn observe_weighted(x: &Tensor, gradient: &Tensor, images: Images, en
         count_weighted(&difference, &weights, &mut densities[round..=round], 1)?;
     }
     Ok(())
+}
+
+/// Count in `densities` the values of `x` at a site that is no pool, each with what `exact`, in its place, becomes less what the value
+/// itself becomes by the function of the site.
+pub(super) fn observe_pairs(
+    x: &Tensor,
+    exact: &Tensor,
+    images: Images,
+    kind: &SiteKind,
+    densities: &mut Vec<Density>,
+) -> Result<(), TchError> {
+    if x.numel() == 0 {
+        return Ok(());
+    }
+    let made = |x: &Tensor| kind.operator().exact(&mut x.f_detach_copy()?, false);
+    let channels = channels(x, images);
+    count_weighted(x, &made(exact)?.f_sub(&made(x)?)?, room(densities, channels), channels)
 }
 
 /// How many channels the values of `x` belong to.

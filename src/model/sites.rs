@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use tch::{Device, TchError};
+use tch::{Device, TchError, Tensor};
 
 use super::Statistics;
 use super::cuda::{Counters, Kernel};
@@ -19,6 +19,8 @@ pub(super) enum Computation {
     Exact,
     /// The function itself, after its inputs were counted.
     Observed,
+    /// The function itself, whose inputs are kept.
+    Kept,
     Approximate(Box<dyn Replacement>),
 }
 
@@ -26,7 +28,7 @@ impl Computation {
     /// A digest of all that decides what is computed and counted; none of what is counted in another way than outside a range.
     fn identity(&self) -> Option<[u8; 32]> {
         match self {
-            Computation::Observed => None,
+            Computation::Observed | Computation::Kept => None,
             // The text has every field of a replacement, and of a number all digits that tell it from others.
             Computation::Exact | Computation::Approximate(_) => Some(digest::of_bytes(format!("{self:?}").as_bytes())),
         }
@@ -50,6 +52,8 @@ pub(super) struct Entry {
     pub densities: Mutex<Vec<Density>>,
     /// The same of passes that told their gradients.
     pub weighted: Mutex<Vec<Density>>,
+    /// The last input, if it is kept.
+    pub kept: Mutex<Option<Tensor>>,
     /// Shape of the first input seen.
     pub shape: OnceLock<Vec<i64>>,
 }
@@ -77,6 +81,7 @@ impl Sites {
             statistics: Mutex::default(),
             densities: Mutex::default(),
             weighted: Mutex::default(),
+            kept: Mutex::default(),
             shape: OnceLock::new(),
         });
         let (bounds, counters) = (Vec::new(), Counters::default());
@@ -175,6 +180,11 @@ impl Sites {
     /// [`Model::weigh`]: super::Model::weigh
     pub fn take_weighted(&self, index: usize) -> Vec<Density> {
         std::mem::take(&mut *self.entries[index].weighted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What site `index` was given last, if it is kept.
+    pub(super) fn take_kept(&self, index: usize) -> Option<Tensor> {
+        self.entries[index].kept.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The shape of the first input that site `index` was given, if it ran.

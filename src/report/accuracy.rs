@@ -18,6 +18,10 @@ pub enum View {
     Range,
     /// Agreement with the exact network against depth
     Agreement,
+    /// Disagreement with it against depth, on a logarithmic axis, a line a form of activation; a panel a model
+    Forms,
+    /// The same against non-scalar multiplications
+    FormsMults,
 }
 
 /// The runs of one model on one dataset.
@@ -43,6 +47,7 @@ const MULTS: &str = "non-scalar multiplications of an activation";
 const TOP1: &str = "top-1 in %";
 const LOST: &str = "top-1 lost in points";
 const AGREEMENT: &str = "agreement with exact in %";
+const DISAGREEMENT: &str = "disagreement with exact in %";
 
 /// What is had for a cost.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,6 +78,13 @@ pub fn figure(comparison: &Comparison, views: &[View]) -> Figure {
             }
             View::Lost => of_networks(&lost_panel),
             View::Range => series.iter().flat_map(range_panels).collect(),
+            View::Forms => {
+                alike(series.iter().filter_map(|one| forms_panel("depth", LEVELS, one, |run| run.depth)).collect())
+            }
+            View::FormsMults => {
+                let panel = |one: &Series| forms_panel("multiplications", MULTS, one, |run| run.mults);
+                alike(series.iter().filter_map(panel).collect())
+            }
         });
     }
     Figure::of("Accuracy of networks with polynomial activations", &panels)
@@ -218,6 +230,40 @@ fn lost_panel(series: &[Series]) -> Option<Panel> {
     })
 }
 
+/// The form of an activation, and its place among the forms.
+fn form(activation: &str) -> (usize, &'static str) {
+    let (name, rest) = activation.split_once(':').unwrap_or((activation, ""));
+    match name {
+        "paper" => (0, "published compositions"),
+        "minimax" => (1, "minimax compositions"),
+        "leastsq" | "chebyshev" => (2, "one polynomial, of the range"),
+        "fitted" if rest.contains("/channel") => (4, "one fitted a channel"),
+        "fitted" if rest.contains(',') => (5, "fitted compositions"),
+        "fitted" => (3, "one fitted a site"),
+        _ => (6, "others"),
+    }
+}
+
+/// The share of images on which the exact network says another class, by cost: a line through the best of each form.
+fn forms_panel(by: &str, x: &str, series: &Series, cost: fn(&Point) -> f64) -> Option<Panel> {
+    let mut forms: BTreeMap<(usize, &str), Vec<(f64, f64)>> = BTreeMap::new();
+    for run in &series.points {
+        let point = (cost(run), 100.0 - run.agreement);
+        if point.0.is_finite() && point.1 > 0.0 {
+            forms.entry(form(&run.activation)).or_default().push(point);
+        }
+    }
+    let curves = forms.into_iter().map(|((place, name), points)| {
+        let gained: Vec<(f64, f64)> = points.iter().map(|&(cost, off)| (cost, -off)).collect();
+        let best = pareto(&gained).into_iter().map(|(cost, gain)| (cost, -gain)).collect();
+        Curve { marker: Some(Marker::of(place)), ..Curve::line(Style::of(place), best) }.named(name)
+    });
+    let curves: Vec<Curve> = curves.collect();
+    let title = format!("Disagreement by {by}: {}", series.label).into();
+    let (x, y) = (axis(x, Scale::Whole), axis(DISAGREEMENT, Scale::Log));
+    (!curves.is_empty()).then_some(Panel { title, x, y, curves })
+}
+
 /// The points (cost, gain) that no other beats in one without losing in the other, by cost.
 fn pareto(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let mut sorted = points.to_vec();
@@ -278,6 +324,37 @@ mod tests {
 
     fn compared(rows: &[Row]) -> Comparison {
         Comparison::of(&[samples::saved("a.csv", rows)]).unwrap()
+    }
+
+    /// A line a form, through the runs of it that no other beats; a panel a model.
+    #[test]
+    fn forms_have_lines_of_their_own() {
+        let run = |activation: &str, depth: u32, agreement: f64| Row {
+            agreement,
+            ..samples::run("resnet", activation, (depth, 2 * depth), 16.0, 93.0)
+        };
+        let rows = [
+            run("paper:7", 7, 95.0),
+            run("paper:10", 11, 99.9),
+            run("leastsq:31", 5, 97.0),
+            run("fitted:15", 4, 97.5),
+            run("fitted:31", 5, 99.0),
+            run("fitted:15/channel", 4, 99.0),
+            run("fitted:7,7", 7, 98.0),
+            run("fitted:15@0.9", 4, 50.0),
+        ];
+        for (view, of) in [(View::Forms, "depth"), (View::FormsMults, "multiplications")] {
+            let figure = figure(&compared(&rows), &[view]);
+            assert_eq!(marks(&figure), 7, "what is beaten by its own form has no mark");
+            let svg = figure.svg();
+            for name in [
+                "published compositions", "one polynomial, of the range", "one fitted a site", "one fitted a channel",
+                "fitted compositions",
+            ] {
+                assert!(svg.contains(&format!("aria-label=\"{name}\"")), "{name}");
+            }
+            assert!(svg.contains(&format!("Disagreement by {of}: resnet")), "{of}");
+        }
     }
 
     /// Each run is a mark in each view that it can be in; views without anything to show are left out.
