@@ -52,6 +52,30 @@ fn fits_keep_more_than_what_knows_no_inputs() {
     assert!(agreement("fitted:7,7", 7) >= agreement("minimax:7,7", 7) + 1.0);
 }
 
+/// The fields of an object as the schema has them.
+fn fields(value: &Value) -> Vec<&str> {
+    let mut names: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Every object of `text` has the fields that docs/sites.schema.json names, which docs/coefficients.md explains.
+fn check_schema(text: &str) {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+    let schema: Value = serde_json::from_str(&read("docs/sites.schema.json")).unwrap();
+    let page = read("docs/coefficients.md");
+    let written: Value = serde_json::from_str(text).unwrap();
+    let (site, form) = (&schema["properties"]["sites"]["items"], &written["sites"][0]);
+    let polynomial = &site["properties"]["polynomials"]["items"];
+    let mut pairs = vec![(&schema, &written), (site, form)];
+    pairs.extend(form["polynomials"].get(0).map(|first| (polynomial, first)));
+    for (schema, object) in pairs {
+        assert_eq!(fields(&schema["properties"]), fields(object));
+        assert_eq!(schema["required"].as_array().unwrap().len(), fields(object).len());
+        fields(object).iter().for_each(|name| assert!(page.contains(&format!("`{name}`")), "{name}"));
+    }
+}
+
 #[test]
 fn pools_take_fits_to_the_differences_in_their_tournaments() {
     let folder = tempfile::tempdir().unwrap();
@@ -86,15 +110,22 @@ fn fits_are_reproducible_and_can_be_read_back() {
     let first = bytes();
     calibrated(folder.path(), RESNET, &["--batch", "33", "--threads", "1"]);
     assert!(first == bytes(), "the densities differ");
-    for spec in ["fitted:7/channel", "fitted:15@0.01", "fitted:3,3"] {
+    for spec in ["fitted:7/channel", "fitted:15@0.01", "fitted:7,7"] {
         let fits = path(&format!("{}.json", spec.replace(['/', ':', ','], "-")));
         let row = eval(RESNET, &["--relu", spec, "--relu-range", &ranges, "--fits", &fits]);
         let again = eval(RESNET, &["--relu", &format!("file:{fits}"), "--batch", "33"]);
         for column in ["top1", "agreement", "max_logit_error", "overflow_values", "depth", "mults", "total_depth"] {
             assert_eq!(row[column], again[column], "{spec} {column}");
         }
-        let read = SitePolynomials::parse(&std::fs::read_to_string(&fits).unwrap()).unwrap();
+        let text = std::fs::read_to_string(&fits).unwrap();
+        check_schema(&text);
+        let read = SitePolynomials::parse(&text).unwrap();
         assert_eq!((read.sites.len(), read.sites[3].activation.as_str()), (19, spec));
+        // As docs/mathematics.md has it.
+        for composition in read.sites.iter().filter_map(|site| site.composition.as_ref()) {
+            let epsilon: f64 = composition.strip_prefix("minimax:7,7@").unwrap().parse().unwrap();
+            assert!((0.035..0.065).contains(&epsilon), "{composition}");
+        }
         assert!(read.sites.iter().all(|site| site.rms > 0.0 && site.worst >= site.rms), "{spec}");
     }
 }

@@ -43,7 +43,7 @@ pub struct SitePolynomial {
     pub mean: f64,
     pub worst: f64,
     /// A composition of minimax polynomials, as it is asked for; then there are no polynomials.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub composition: Option<String>,
     /// One for all channels, or one for each, in their order.
     pub polynomials: Vec<ChannelPolynomial>,

@@ -230,8 +230,9 @@ fn lost_panel(series: &[Series]) -> Option<Panel> {
     })
 }
 
-/// The form of an activation, and its place among the forms.
+/// The form of an activation, and its place among the forms; of several, as for ReLU and max-pool, that of the first.
 fn form(activation: &str) -> (usize, &'static str) {
+    let activation = activation.split(", ").next().unwrap_or(activation);
     let (name, rest) = activation.split_once(':').unwrap_or((activation, ""));
     match name {
         "paper" => (0, "published compositions"),
@@ -343,6 +344,7 @@ mod tests {
             run("fitted:7,7", 7, 98.0),
             run("fitted:15@0.9", 4, 50.0),
         ];
+        assert_eq!(form("fitted:15, max-pool exact").1, "one fitted a site");
         for (view, of) in [(View::Forms, "depth"), (View::FormsMults, "multiplications")] {
             let figure = figure(&compared(&rows), &[view]);
             assert_eq!(marks(&figure), 7, "what is beaten by its own form has no mark");
