@@ -153,6 +153,7 @@ fn check_writable(flag: &'static str, path: &Path) -> Result<(), Failure> {
 }
 
 /// How a file of the polynomials of sites begins.
+#[cfg(feature = "libtorch")]
 pub(super) const FITS: &[&[u8]] = &[b"{\n  \"schema\": 1,\n  \"version\": \"*\",\n  \"model_sha256\": "];
 
 /// Write the file at `path` in one step.

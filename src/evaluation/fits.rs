@@ -29,24 +29,33 @@ pub struct SiteFit {
     pub certificate: Certificate,
 }
 
-/// Why nothing can be fitted to a site.
+/// That nothing can be fitted to a site, and why.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum SiteFitError {
-    #[error("{spec} at site {site}: the calibration has no density of its inputs; calibrate with this model")]
-    Missing { spec: String, site: String },
-    #[error("{spec} at site {site}: {source}")]
-    Fit { spec: String, site: String, source: FitError },
-    #[error("{spec} at site {site}: {source}")]
-    Design { spec: String, site: String, source: Arc<SpecError> },
-    #[error("{spec} at site {site}: every such composition strays by more than {guard} of half the range somewhere")]
-    Guard { spec: String, site: String, guard: f64 },
-    #[error("{spec} at site {site}: max of two values takes one polynomial for all channels; say --maxpool fitted:15")]
-    Channels { spec: String, site: String },
+#[error("{spec} at site {site}: {reason}")]
+pub struct SiteFitError {
+    pub spec: FittedSpec,
+    pub site: String,
+    pub reason: Unfit,
+}
+
+/// Why nothing can be fitted.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Unfit {
+    #[error("the calibration has no density of its inputs; calibrate with this model")]
+    Missing,
+    #[error(transparent)]
+    Fit(#[from] FitError),
+    #[error(transparent)]
+    Design(#[from] Arc<SpecError>),
+    #[error("every such composition strays by more than {0} of half the range somewhere")]
+    Guard(f64),
+    #[error("max of two values takes one polynomial for all channels; say --maxpool fitted:15")]
+    Channels,
     #[error(
-        "{spec} at site {site}: a tournament of {values} values leaves the range of every such polynomial; take a higher degree, or a \
-         larger share of the whole range, as in fitted:15@0.1"
+        "a tournament of {0} values leaves the range of every such polynomial; take a higher degree, or a larger share of the whole \
+         range, as in fitted:15@0.1"
     )]
-    NoRoom { spec: String, site: String, values: usize },
+    NoRoom(usize),
 }
 
 /// How polynomials are fitted, wherever.
@@ -83,53 +92,39 @@ pub fn fit_site(
     options: FitOptions,
     compositions: &mut Compositions,
 ) -> Result<SiteFit, SiteFitError> {
-    let named = || (spec.to_string(), site.name.clone());
-    let missing = || {
-        let (spec, site) = named();
-        SiteFitError::Missing { spec, site }
-    };
-    let of_site = densities.sites.get(&site.name).ok_or_else(missing)?;
-    let failed = |source| {
-        let (spec, site) = named();
-        SiteFitError::Fit { spec, site, source }
-    };
+    let fit = fit(spec, site, range, densities, options, compositions);
+    fit.map_err(|reason| SiteFitError { spec: spec.clone(), site: site.name.clone(), reason })
+}
+
+fn fit(
+    spec: &FittedSpec,
+    site: &Site,
+    range: Interval,
+    densities: &Densities,
+    options: FitOptions,
+    compositions: &mut Compositions,
+) -> Result<SiteFit, Unfit> {
+    let of_site = densities.sites.get(&site.name).ok_or(Unfit::Missing)?;
     let whole = || pooled(of_site);
     let &[degree] = spec.degrees.as_slice() else {
-        let designed = compositions.of(&spec.degrees, options.arithmetic).map_err(|source| {
-            let (spec, site) = named();
-            SiteFitError::Design { spec, site, source: Arc::new(source) }
-        })?;
+        let designed = compositions.of(&spec.degrees, options.arithmetic).map_err(Arc::new)?;
         let chosen = choose(designed, site, range, &whole(), spec.share, options.guard);
-        let (at, certificate) = chosen.ok_or_else(|| {
-            let (spec, site) = named();
-            SiteFitError::Guard { spec, site, guard: options.guard }
-        })?;
+        let (at, certificate) = chosen.ok_or(Unfit::Guard(options.guard))?;
         let Candidate { spec, activation } = designed[at].clone();
         let range = if site.kind.is_pool() { range } else { Interval::symmetric(range.bound()) };
         return Ok(SiteFit { activation, composition: Some(spec), range, certificate });
     };
     let fitting = Fitting { target: site.kind.target(), degree, share: spec.share, guard: options.guard };
     let fits = match site.kind.window() {
-        Some(_) if spec.by_channel => {
-            let (spec, site) = named();
-            return Err(SiteFitError::Channels { spec, site });
-        }
-        Some(window) => {
-            let fit = fit_pool(fitting, &whole(), range, window).map_err(failed)?;
-            vec![fit.ok_or_else(|| {
-                let (spec, site) = named();
-                SiteFitError::NoRoom { spec, site, values: window.len() }
-            })?]
-        }
-        None if spec.by_channel => {
+        Some(_) if spec.by_channel => return Err(Unfit::Channels),
+        Some(window) => vec![fit_pool(fitting, &whole(), range, window)?.ok_or(Unfit::NoRoom(window.len()))?],
+        // A site that the calibration did not come to has no channels.
+        None if spec.by_channel && !of_site.is_empty() => {
             let fit = |density: &Density| fitting.fit(density, channel_range(density, range, densities.margin).ends());
-            of_site.par_iter().map(fit).collect::<Result<_, _>>().map_err(failed)?
+            of_site.par_iter().map(fit).collect::<Result<_, _>>()?
         }
-        None => vec![fitting.fit(&whole(), range.ends()).map_err(failed)?],
+        None => vec![fitting.fit(&whole(), range.ends())?],
     };
-    if fits.is_empty() {
-        return Err(missing());
-    }
     Ok(site_fit(fits, of_site, range, site, options.arithmetic))
 }
 

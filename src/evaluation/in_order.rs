@@ -12,7 +12,7 @@ use super::worker::input;
 use super::{EvaluationError, Scope, Substitute, Substitution};
 use crate::activation::{FittedSpec, Interval, Spec};
 use crate::dataset::Batch;
-use crate::fitting::{Density, Fitting};
+use crate::fitting::{Density, FitError, Fitting};
 use crate::model::Model;
 
 /// What `spec` puts at every site of `model` that is no pool, on ranges that hold what was met with this `margin`; pools stay exact.
@@ -45,9 +45,8 @@ pub fn fit_in_order(
     let exact = Substitute { spec: Spec::Exact, approximation: None, certificate: None, composition: None };
     let mut sites = vec![exact; model.sites().len()];
     let Some(first) = batches.first() else { return Ok(Substitution { sites, clip: false }) };
-    let failed = |site: &str, source| {
-        let (spec, site) = (spec.to_string(), site.to_owned());
-        EvaluationError::Fit(SiteFitError::Fit { spec, site, source })
+    let failed = |site: &str, error: FitError| {
+        EvaluationError::Fit(SiteFitError { spec: spec.clone(), site: site.to_owned(), reason: error.into() })
     };
     for (segment, indices) in model.steps(first.images())?.into_iter().enumerate() {
         for index in indices {

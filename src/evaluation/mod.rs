@@ -29,7 +29,7 @@ use crate::model::ModelError;
 pub use calibration::{Calibration, RangeRule, Weight, calibrate, shortest};
 pub use configuration::{Configuration, ConfigurationError, Designs, Substitute, Substitution, TotalCost};
 pub use densities::{Densities, DensitiesError, densities_bytes, densities_file};
-pub use fits::{Compositions, FitOptions, SiteFit, SiteFitError, fit_site};
+pub use fits::{Compositions, FitOptions, SiteFit, SiteFitError, Unfit, fit_site};
 pub use grid::{Axes, Shard, sweep_name};
 pub use in_order::fit_in_order;
 pub use journal::{Journal, JournalError};

@@ -23,6 +23,7 @@ mod site;
 mod sites;
 mod statistics;
 mod stepping;
+mod tournaments;
 
 pub use graph::Graph;
 pub use libtorch::keep_memory;
