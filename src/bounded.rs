@@ -5,8 +5,7 @@ use std::fs::File;
 use std::io::{Error, Read};
 use std::path::Path;
 
-/// What a text that people write by hand never reaches: plans, ranges, settings.
-#[cfg(feature = "libtorch")]
+/// What a text that people write by hand never reaches: plans, ranges, settings, coefficients.
 pub const TEXT: u64 = 1 << 25;
 /// What tables and lists that programs write never reach.
 pub const TABLE: u64 = 1 << 30;

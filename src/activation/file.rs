@@ -76,8 +76,9 @@ impl CoefficientFile {
     /// [`FileError`]: it cannot be read, or is something else.
     pub fn read(path: &Path, degrees: Option<&[u32]>) -> Result<CoefficientFile, FileError> {
         let path = || path.to_owned();
-        // Polynomials for each channel of a large network take as much.
-        let bytes = bounded::read(&path(), bounded::TABLE).map_err(|source| FileError::Io { path: path(), source })?;
+        // Polynomials for each channel of a large network take more than is read of what is no file, and may have no end.
+        let most = if path().is_file() { bounded::TABLE } else { bounded::TEXT };
+        let bytes = bounded::read(&path(), most).map_err(|source| FileError::Io { path: path(), source })?;
         let text = bounded::text(&bytes).map_err(|_| FileError::NoText { path: path() })?;
         let content = match degrees {
             None if SitePolynomials::is_of(text) => {
