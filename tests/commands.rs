@@ -45,7 +45,8 @@ fn runnable(arguments: &[String], folder: &Path) -> bool {
         let file = argument.strip_prefix("file:").unwrap_or(argument);
         [".pt", ".csv", ".toml", ".json"].iter().any(|ending| file.ends_with(ending)) || file.starts_with("imagenet")
     };
-    let writes = ["--out", "--plan-out", "--plot", "--latex", "--html", "--markdown", "--predictions", "--merge"];
+    let writes =
+        ["--out", "--plan-out", "--plot", "--latex", "--html", "--markdown", "--predictions", "--merge", "--fits"];
     let written = |at: usize| at > 0 && writes.contains(&arguments[at - 1].as_str());
     arguments.iter().enumerate().filter(|(at, argument)| reads(argument) && !written(*at)).all(|(_, argument)| {
         let file = argument.strip_prefix("file:").unwrap_or(argument);
