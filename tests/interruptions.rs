@@ -107,7 +107,8 @@ fn a_run_that_is_stopped_leaves_the_rows_that_were_there() {
             let _ = fs::remove_file(&predictions);
         }
     }
-    assert_eq!(names(folder.path()), ["fifo.csv", "ranges.csv", "ranges.csv.images", "results.csv", "tables.md"]);
+    let left = ["fifo.csv", "ranges.csv", "ranges.csv.densities", "ranges.csv.images", "results.csv", "tables.md"];
+    assert_eq!(names(folder.path()), left);
 }
 
 #[test]
