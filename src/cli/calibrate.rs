@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
 use super::configuration::guard;
@@ -47,8 +47,8 @@ pub struct Arguments {
     quantile: f64,
     /// What a value weighs when polynomials are fitted to the densities: the same everywhere, or the squared gradient of the margin
     /// between the two largest logits, which takes a pass back through the network
-    #[arg(long, value_enum, value_name = "inputs|margin", default_value_t = Weighting::Inputs)]
-    weight: Weighting,
+    #[arg(long, value_enum, value_name = "inputs|margin", default_value_t = Weight::Inputs)]
+    weight: Weight,
     /// Count the values above each of these candidate ranges
     #[arg(long, value_name = "B,…", value_delimiter = ',', default_values_t = [2.0, 4.0, 8.0, 16.0, 32.0, 64.0])]
     candidates: Vec<f64>,
@@ -77,24 +77,6 @@ pub struct Arguments {
     /// No progress bar, no warnings
     #[arg(long)]
     quiet: bool,
-}
-
-/// What a value weighs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Weighting {
-    /// All alike
-    Inputs,
-    /// By the squared gradient of the margin
-    Margin,
-}
-
-impl From<Weighting> for Weight {
-    fn from(weighting: Weighting) -> Weight {
-        match weighting {
-            Weighting::Inputs => Weight::Inputs,
-            Weighting::Margin => Weight::Margin,
-        }
-    }
 }
 
 const EXAMPLES: &str = "Examples:
@@ -181,7 +163,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let bar = progress_bar(images.len(), arguments.quiet);
     let calibration =
-        calibrate(model, scope, &arguments.candidates, arguments.weight.into(), |done| bar.set_position(done as u64));
+        calibrate(model, scope, &arguments.candidates, arguments.weight, |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     let calibration = calibration?;
     tell_broken(&dataset, &calibration.broken);

@@ -24,12 +24,11 @@ pub struct Calibration {
 }
 
 /// What a value weighs in the densities.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Weight {
-    /// The same everywhere.
-    #[default]
+    /// The same everywhere
     Inputs,
-    /// The squared gradient of its image's margin, the largest less the second largest logit, at what the site makes of it.
+    /// The squared gradient of its image's margin, the largest less the second largest logit, at what the site makes of it
     Margin,
 }
 
@@ -105,14 +104,19 @@ pub struct RangeRule {
 }
 
 impl RangeRule {
+    /// What the absolute values that must be inside do not exceed.
+    fn measured(&self, statistics: &Statistics) -> f64 {
+        match self.quantile {
+            1.0 => statistics.largest,
+            quantile => statistics.quantile(quantile),
+        }
+    }
+
     /// The least and the largest value for a site, wider by the margin as a share of their distance: of what the bound that the
     /// quantile says leaves of them. Where no value was below zero, as behind a ReLU, what is below is the error of the ReLU's
     /// polynomial, for which a quarter of the margin is room. None if it met no value but one.
     pub fn ends(&self, statistics: &Statistics) -> Option<Interval> {
-        let bound = match self.quantile {
-            1.0 => statistics.largest,
-            quantile => statistics.quantile(quantile),
-        };
+        let bound = self.measured(statistics);
         let (low, high) = (statistics.min.max(-bound), statistics.max.min(bound));
         let width = high - low;
         // Eight digits of the width, or whole steps.
@@ -127,10 +131,7 @@ impl RangeRule {
     /// The range for a site, with eight digits at most and never less than what was measured; none if it met no value but
     /// zeros.
     pub fn range(&self, statistics: &Statistics) -> Option<f64> {
-        let measured = match self.quantile {
-            1.0 => statistics.largest,
-            quantile => statistics.quantile(quantile),
-        };
+        let measured = self.measured(statistics);
         let wide = measured * (1.0 + self.margin);
         let range = if self.step > 0.0 { (wide / self.step).ceil() * self.step } else { wide };
         (range > 0.0 && range.is_finite()).then(|| rounded_up(range, measured))

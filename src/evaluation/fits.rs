@@ -105,7 +105,7 @@ fn fit(
     compositions: &mut Compositions,
 ) -> Result<SiteFit, Unfit> {
     let of_site = densities.sites.get(&site.name).ok_or(Unfit::Missing)?;
-    let whole = || pooled(of_site);
+    let whole = || Density::pooled(of_site);
     let &[degree] = spec.degrees.as_slice() else {
         let designed = compositions.of(&spec.degrees, options.arithmetic).map_err(Arc::new)?;
         let chosen = choose(designed, site, range, &whole(), spec.share, options.guard);
@@ -143,14 +143,6 @@ fn fit_pool(fitting: Fitting, density: &Density, range: Interval, window: &Windo
         bound = needed * 1.01;
     }
     Ok(None)
-}
-
-/// What all of them counted.
-pub(super) fn pooled(densities: &[Density]) -> Density {
-    densities.iter().fold(Density::default(), |mut whole, density| {
-        whole.merge(density);
-        whole
-    })
 }
 
 /// The range of a channel: what it met, wider by the margin on both sides.

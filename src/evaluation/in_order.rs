@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use super::fits::{FitOptions, SiteFitError, channel_range, pooled, site_fit};
+use super::fits::{FitOptions, SiteFitError, channel_range, site_fit};
 use super::refusal::{refuse_broken, refuse_misfit};
 use super::worker::input;
 use super::{EvaluationError, Scope, Substitute, Substitution};
@@ -55,10 +55,11 @@ pub fn fit_in_order(
                 continue;
             }
             let mut densities = Vec::new();
+            let tables = model.looking(index, &decided)?;
             for batch in &batches {
-                model.look(batch, segment, index, &decided, &mut densities)?;
+                model.look(batch, segment, index, &tables, &mut densities)?;
             }
-            let whole = pooled(&densities);
+            let whole = Density::pooled(&densities);
             if whole.values() == 0 {
                 continue;
             }
@@ -88,8 +89,9 @@ pub fn fit_in_order(
             };
             progress(index + 1);
         }
+        let tables = model.standing(&decided)?;
         for batch in &mut batches {
-            model.step(batch, segment, &decided)?;
+            model.step(batch, segment, &tables)?;
         }
     }
     Ok(Substitution { sites, clip: false })

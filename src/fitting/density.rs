@@ -158,6 +158,14 @@ impl Density {
         }
     }
 
+    /// What all of `densities` counted.
+    pub fn pooled(densities: &[Density]) -> Density {
+        densities.iter().fold(Density::default(), |mut whole, density| {
+            whole.merge(density);
+            whole
+        })
+    }
+
     /// How many values were counted.
     pub fn values(&self) -> u64 {
         self.counts.iter().sum()

@@ -172,10 +172,7 @@ impl Model {
         clip: bool,
     ) -> Result<Sites, ModelError> {
         let computation = |(site, choice): (&Site, Option<(&Activation, Interval)>)| computation(site, choice, clip);
-        let computations = self.sites.iter().zip(choices).map(computation).collect::<Result<Vec<_>, _>>()?;
-        let sites = Sites::new(self.sites.iter().zip(computations));
-        sites.prepare(self.device);
-        Ok(sites)
+        self.tabled(self.sites.iter().zip(choices).map(computation))
     }
 
     /// The table in which each site computes what is `decided`, and site `index` is exact and keeps its input.
@@ -187,8 +184,12 @@ impl Model {
             true => Ok(Computation::Kept),
             false => computation(site, choice.as_ref().map(|(activation, range)| (activation, *range)), false),
         };
-        let computations = self.sites.iter().zip(decided).map(of_site).collect::<Result<Vec<_>, SiteError>>()?;
-        let sites = Sites::new(self.sites.iter().zip(computations));
+        self.tabled(self.sites.iter().zip(decided).map(of_site))
+    }
+
+    /// The table of these computations, one a site, ready for the device.
+    fn tabled(&self, computations: impl Iterator<Item = Result<Computation, SiteError>>) -> Result<Sites, ModelError> {
+        let sites = Sites::new(self.sites.iter().zip(computations.collect::<Result<Vec<_>, _>>()?));
         sites.prepare(self.device);
         Ok(sites)
     }

@@ -12,7 +12,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::images::{Images, Owners};
 use super::operator::{GRAIN, SiteKind, is_dense, spread};
 use super::sites::Entry;
-use super::statistics::{Counted, Statistics};
+use super::statistics::Statistics;
 use super::tournaments::{Met, differences};
 use crate::activation::Element;
 use crate::fitting::Density;
@@ -63,7 +63,7 @@ pub(super) fn observe_weighted(x: &Tensor, gradient: &Tensor, images: Images, en
     densities.resize_with(window.rounds() as usize, Density::default);
     let met = differences(x, window, entry.non_negative)?;
     let Some(best) = met.last().map(|met| met.winner.shallow_clone()) else { return Ok(()) };
-    let weights = weights.f_view_as(&best).or_else(|_| weights.f_reshape(best.size()))?;
+    let weights = weights.f_reshape(best.size())?;
     for Met { round, difference, winner } in met {
         // What loses later has no say in the result, nor has its error.
         let weights = weights.f_where_self(&winner.f_eq_tensor(&best)?, &weights.f_zeros_like()?)?;
@@ -105,9 +105,7 @@ fn room(densities: &mut Vec<Density>, channels: i64) -> &mut [Density] {
     if densities.is_empty() {
         densities.resize_with(channels as usize, Density::default);
     } else if densities.len() != channels as usize {
-        let mut whole = Density::default();
-        densities.iter().for_each(|density| whole.merge(density));
-        *densities = vec![whole];
+        *densities = vec![Density::pooled(densities)];
     }
     densities
 }
@@ -116,8 +114,7 @@ fn room(densities: &mut Vec<Density>, channels: i64) -> &mut [Density] {
 fn count(x: &Tensor, densities: &mut [Density], channels: i64) -> Result<(), TchError> {
     let apart = densities.len() > 1;
     if x.device() != Device::Cpu {
-        let rows = if apart { x.f_transpose(0, 1)?.f_reshape([channels, -1])? } else { x.f_reshape([1, -1])? };
-        return count_by_tensors(&rows, None, densities);
+        return count_by_tensors(&rows(x, apart, channels)?, None, densities);
     }
     let x = x.f_to_kind(Kind::Float)?;
     if !apart {
@@ -153,14 +150,16 @@ fn count(x: &Tensor, densities: &mut [Density], channels: i64) -> Result<(), Tch
     })
 }
 
-/// The same with `weights` of the shape of `x`.
+/// The values of `x` with a row for each of so many channels, the second axis, or one for all.
+fn rows(x: &Tensor, apart: bool, channels: i64) -> Result<Tensor, TchError> {
+    if apart { x.f_transpose(0, 1)?.f_reshape([channels, -1]) } else { x.f_reshape([1, -1]) }
+}
+
+/// The same as [`count`] with `weights` of the shape of `x`.
 fn count_weighted(x: &Tensor, weights: &Tensor, densities: &mut [Density], channels: i64) -> Result<(), TchError> {
     let apart = densities.len() > 1;
-    let rows = |x: &Tensor| -> Result<Tensor, TchError> {
-        let rows = if apart { x.f_transpose(0, 1)?.f_reshape([channels, -1])? } else { x.f_reshape([1, -1])? };
-        rows.f_to_kind(Kind::Float)?.f_contiguous()
-    };
-    let (x, weights) = (rows(x)?, rows(weights)?);
+    let single = |x: &Tensor| rows(x, apart, channels)?.f_to_kind(Kind::Float)?.f_contiguous();
+    let (x, weights) = (single(x)?, single(weights)?);
     if x.device() != Device::Cpu {
         return count_by_tensors(&x, Some(&weights), densities);
     }
@@ -304,16 +303,16 @@ fn observe_by_tensors(x: &Tensor, images: Images, bounds: &[f64]) -> Result<Stat
     let first = largest.f_eq_tensor(&all)?.f_to_kind(Kind::Int64)?.f_argmax(0, false)?.f_int64_value(&[])?;
     let above = bounds.iter().map(|&bound| Ok(sum(&size.f_gt(bound)?)? as u64)).collect::<Result<_, TchError>>()?;
     let single = rows.f_to_kind(Kind::Float)?.f_reshape([1, -1])?.f_contiguous()?;
-    Ok(Statistics::counted(Counted {
-        values: x.numel() as u64,
-        not_a_number: sum(&not_a_number)? as u64,
-        min: number(&without(&numbers, f64::INFINITY)?.f_min()?)?,
-        max: number(&without(&numbers, f64::NEG_INFINITY)?.f_max()?)?,
-        largest: number(&all)?,
-        largest_image: known.then_some(first as usize),
-        above,
-        by_bits: leading_bits(&single, None)?.into_iter().map(|Leading { bits, count, .. }| (bits, count)),
-    }))
+    let mut counted = Statistics::new(0);
+    counted.values = x.numel() as u64;
+    counted.not_a_number = sum(&not_a_number)? as u64;
+    counted.min = number(&without(&numbers, f64::INFINITY)?.f_min()?)?;
+    counted.max = number(&without(&numbers, f64::NEG_INFINITY)?.f_max()?)?;
+    counted.largest = number(&all)?;
+    counted.largest_image = known.then_some(first as usize);
+    counted.above = above;
+    counted.sort(leading_bits(&single, None)?.into_iter().map(|Leading { bits, count, .. }| (bits, count)));
+    Ok(counted)
 }
 
 #[cfg(test)]

@@ -28,19 +28,6 @@ pub struct Statistics {
     histogram: Vec<u64>,
 }
 
-/// What was counted of values by other means.
-pub(super) struct Counted<I> {
-    pub values: u64,
-    pub not_a_number: u64,
-    pub min: f64,
-    pub max: f64,
-    pub largest: f64,
-    pub largest_image: Option<usize>,
-    pub above: Vec<u64>,
-    /// How many numbers, as f32, begin with the same sixteen bits.
-    pub by_bits: I,
-}
-
 /// Values that are looked at at once, so that they are still in the cache when they are sorted.
 const PART: usize = 4096;
 
@@ -66,17 +53,13 @@ impl Statistics {
         Statistics { above: vec![0; bounds], histogram: vec![0; BUCKETS], ..Statistics::default() }
     }
 
-    /// Of what was `counted`.
-    pub(super) fn counted(counted: Counted<impl Iterator<Item = (u16, u64)>>) -> Statistics {
-        let Counted { values, not_a_number, min, max, largest, largest_image, above, by_bits } = counted;
-        let mut histogram = vec![0; BUCKETS];
-        for (bits, count) in by_bits {
-            // Beyond the bits of infinity there are no numbers.
-            if bits & 0x7fff <= 0x7f80 {
-                histogram[usize::from(bits & 0x7fff)] += count;
-            }
+    /// Sort numbers of which so many begin, as f32, with the same sixteen bits into the buckets.
+    pub(super) fn sort(&mut self, by_bits: impl Iterator<Item = (u16, u64)>) {
+        self.histogram.resize(BUCKETS, 0);
+        // Beyond the bits of infinity there are no numbers.
+        for (bits, count) in by_bits.map(|(bits, count)| (bits & 0x7fff, count)).filter(|&(bits, _)| bits <= 0x7f80) {
+            self.histogram[usize::from(bits)] += count;
         }
-        Statistics { values, not_a_number, min, max, largest, largest_image, above, histogram }
     }
 
     /// The same, of images of which the first stands at position `images[0]` of the dataset, and so on.

@@ -55,8 +55,25 @@ impl Model {
         Ok(Stepping { images, passes })
     }
 
-    /// Count in `densities` what site `index`, in segment `segment` before which the passes of `batch` are halted, is given where
-    /// what is `decided` stands: each value with what the exact network makes of it there less what the site's function makes of
+    /// The tables for [`Model::look`] at site `index`: of the exact network, and of the one in which what is `decided` stands.
+    ///
+    /// # Errors
+    /// [`ModelError::Site`].
+    pub fn looking(&self, index: usize, decided: Decided<'_>) -> Result<[Sites; 2], ModelError> {
+        Ok([self.keeping(index, &vec![None; self.sites().len()])?, self.keeping(index, decided)?])
+    }
+
+    /// The same for [`Model::step`].
+    ///
+    /// # Errors
+    /// [`ModelError::Site`].
+    pub fn standing(&self, decided: Decided<'_>) -> Result<[Sites; 2], ModelError> {
+        let choices = decided.iter().map(|choice| choice.as_ref().map(|(activation, range)| (activation, *range)));
+        Ok([self.exact(), self.table(choices, false)?])
+    }
+
+    /// Count in `densities` what site `index`, in segment `segment` before which the passes of `batch` are halted, is given by
+    /// the second of `tables`: each value with what the exact network makes of it there less what the site's function makes of
     /// the value itself.
     ///
     /// # Errors
@@ -66,18 +83,16 @@ impl Model {
         batch: &Stepping,
         segment: usize,
         index: usize,
-        decided: Decided<'_>,
+        tables: &[Sites; 2],
         densities: &mut Vec<Density>,
     ) -> Result<(), ModelError> {
         let images = &batch.images;
-        let given = |pass: &UniquePtr<PartialPass>, sites: Sites| -> Result<Option<Tensor>, ModelError> {
-            let mut pass = self.branch(images, pass)?;
-            self.advance(images, &mut pass, segment + 1, &sites)?;
-            Ok(sites.take_kept(index))
+        let given = |which: usize| -> Result<Option<Tensor>, ModelError> {
+            let mut pass = self.branch(images, &batch.passes[which])?;
+            self.advance(images, &mut pass, segment + 1, &tables[which])?;
+            Ok(tables[which].take_kept(index))
         };
-        let nothing = vec![None; self.sites().len()];
-        let exact = given(&batch.passes[0], self.keeping(index, &nothing)?)?;
-        let found = given(&batch.passes[1], self.keeping(index, decided)?)?;
+        let (exact, found) = (given(0)?, given(1)?);
         // In a branch that is not taken nothing is given.
         let (Some(exact), Some(found)) = (exact, found) else { return Ok(()) };
         let site = &self.sites()[index];
@@ -85,14 +100,12 @@ impl Model {
         observe_pairs(&found, &exact, axis, &site.kind, densities).map_err(|error| failure(images, error.to_string()))
     }
 
-    /// Go on with the passes of `batch` over `segment`, in which what is `decided` stands.
+    /// Go on with the passes of `batch` over `segment`, each with its table.
     ///
     /// # Errors
     /// [`ModelError::Forward`].
-    pub fn step(&self, batch: &mut Stepping, segment: usize, decided: Decided<'_>) -> Result<(), ModelError> {
-        let Stepping { images, passes: [exact, found] } = batch;
-        self.advance(images, exact, segment + 1, &self.exact())?;
-        let choices = decided.iter().map(|choice| choice.as_ref().map(|(activation, range)| (activation, *range)));
-        self.advance(images, found, segment + 1, &self.table(choices, false)?)
+    pub fn step(&self, batch: &mut Stepping, segment: usize, tables: &[Sites; 2]) -> Result<(), ModelError> {
+        let Stepping { images, passes } = batch;
+        passes.iter_mut().zip(tables).try_for_each(|(pass, sites)| self.advance(images, pass, segment + 1, sites))
     }
 }
