@@ -69,6 +69,7 @@ fn check_schema(text: &str) {
     let polynomial = &site["properties"]["polynomials"]["items"];
     let mut pairs = vec![(&schema, &written), (site, form)];
     pairs.extend(form["polynomials"].get(0).map(|first| (polynomial, first)));
+    pairs.extend(form["composition"].is_object().then(|| (&site["properties"]["composition"], &form["composition"])));
     for (schema, object) in pairs {
         assert_eq!(fields(&schema["properties"]), fields(object));
         assert_eq!(schema["required"].as_array().unwrap().len(), fields(object).len());
@@ -123,10 +124,10 @@ fn fits_are_reproducible_and_can_be_read_back() {
         assert_eq!((read.sites.len(), read.sites[3].activation.as_str()), (19, spec));
         // As docs/mathematics.md has it.
         for composition in read.sites.iter().filter_map(|site| site.composition.as_ref()) {
-            let epsilon: f64 = composition.strip_prefix("minimax:7,7@").unwrap().parse().unwrap();
-            assert!((0.035..0.065).contains(&epsilon), "{composition}");
+            let epsilon: f64 = composition.spec.strip_prefix("minimax:7,7@").unwrap().parse().unwrap();
+            assert!((0.035..0.065).contains(&epsilon), "{epsilon}");
         }
-        assert!(read.sites.iter().all(|site| site.rms > 0.0 && site.worst >= site.rms), "{spec}");
+        assert!(read.sites.iter().all(|site| (1e-9..=site.worst).contains(&site.rms.unwrap())), "{spec}");
     }
 }
 
@@ -146,7 +147,8 @@ fn fits_in_the_order_of_execution_follow_what_is_replaced() {
     for (a, b) in first.sites.iter().zip(&again.sites) {
         assert_eq!((&a.site, a.polynomials.len()), (&b.site, b.polynomials.len()));
         // Convolutions of other batches round otherwise, and later sites see it.
-        assert!((a.rms / b.rms - 1.0).abs() < 1e-3 && a.mean.abs() < 1e-6, "{}: {} {}", a.site, a.rms, b.rms);
+        let [rms, other] = [a, b].map(|site| site.rms.unwrap());
+        assert!((rms / other - 1.0).abs() < 1e-3 && a.mean.unwrap().abs() < 1e-6, "{}: {rms} {other}", a.site);
     }
     let row = eval(RESNET, &["--relu", &format!("file:{fits}")]);
     let apart = eval(RESNET, &["--relu", "fitted:7/channel", "--relu-range", &ranges]);

@@ -1,6 +1,6 @@
 //! What stands in for ReLU and max: the sign of a composition, or a single polynomial as earlier work has it.
 
-use super::{Arithmetic, Fitted, Sign, Spec, SpecError};
+use super::{Arithmetic, Fitted, Series, Sign, Spec, SpecError};
 use crate::minimax::cost::Cost;
 use crate::minimax::{Approximation, DEFAULT_BITS, Domain, Function, Method, to_f64};
 
@@ -108,6 +108,26 @@ impl Polynomial {
     /// Whether it has degree 2 and does not depend on the range.
     pub fn is_parabola(&self) -> bool {
         matches!(self.expansion, Expansion::Powers(_))
+    }
+
+    /// As one series on [−`bound`, `bound`], where it stands for ReLU.
+    pub fn series(&self, bound: f64) -> Series {
+        let coefficients = match &self.expansion {
+            // x² is bound²·(T_0 + T_2)/2.
+            &Expansion::Powers([c0, c1, c2]) => {
+                let square = c2 * bound * bound / 2.0;
+                vec![c0 + square, c1 * bound, square]
+            }
+            Expansion::Even(even) => {
+                let mut coefficients = vec![0.0; 2 * even.len().max(2) - 1];
+                even.iter().enumerate().for_each(|(k, c)| coefficients[2 * k] = bound * c);
+                coefficients[1] += bound / 2.0;
+                // A line is of degree 1.
+                coefficients.truncate((2 * even.len() - 1).max(2));
+                coefficients
+            }
+        };
+        Series { low: -bound, high: bound, coefficients }
     }
 
     pub(super) fn expansion(&self) -> &Expansion {

@@ -39,6 +39,37 @@ impl Fitted {
     /// of ciphertexts and take no level more.
     pub fn cost(&self) -> Cost {
         let degree = self.series.iter().map(|series| series.coefficients.len() - 1).max().unwrap_or(0);
-        cost::polynomial(degree.max(1) as u32, Parity::Neither)
+        // A constant and a multiple of t are free.
+        let lacks = |parity: usize| {
+            let further = self.series.iter().flat_map(|series| series.coefficients.iter().enumerate().skip(2));
+            further.filter(|(k, _)| k % 2 == parity).all(|(_, c)| *c == 0.0)
+        };
+        let parity = match (lacks(0), lacks(1)) {
+            (_, true) => Parity::Even,
+            (true, _) => Parity::Odd,
+            _ => Parity::Neither,
+        };
+        cost::polynomial(degree.max(1) as u32, parity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activation::{Activation, Spec};
+
+    #[test]
+    fn the_series_of_a_polynomial_costs_what_the_polynomial_does() {
+        for spec in ["square", "chebyshev:9", "leastsq:1", "leastsq:31", "leastsq:63"] {
+            let Some(Activation::Polynomial(polynomial)) = Activation::design(&spec.parse::<Spec>().unwrap()).unwrap()
+            else {
+                panic!("{spec}")
+            };
+            let fitted = Fitted::new(vec![polynomial.series(2.5)], Arithmetic::F64, 0.1);
+            let cost = Activation::Polynomial(polynomial).cost();
+            assert_eq!(fitted.cost(), cost, "{spec}");
+        }
+        let series = Series { low: -1.0, high: 2.0, coefficients: vec![0.1; 16] };
+        assert_eq!(Fitted::new(vec![series], Arithmetic::F64, 0.1).cost(), cost::polynomial(15, Parity::Neither));
     }
 }

@@ -49,7 +49,7 @@ pub use lanes::Element;
 pub use operations::Operations;
 pub use pool::{MAX_WINDOW, MaxPool, Plane, Window};
 pub use sign::Sign;
-pub use site_polynomials::{ChannelPolynomial, SitePolynomial, SitePolynomials};
+pub use site_polynomials::{ChannelPolynomial, SiteComposition, SitePolynomial, SitePolynomials};
 pub use spec::{DEFAULT_SHARE, FittedSpec, Spec, SpecError, parse_degrees, parse_epsilon};
 
 pub use crate::minimax::cost::Cost;

@@ -1,4 +1,4 @@
-//! What stands at the sites of one network, as JSON: polynomials that were fitted, with their ranges and how good they are.
+//! What stands at the sites of one network, as JSON: polynomials and compositions, with their ranges and how good they are.
 //!
 //! docs/coefficients.md describes the form field by field, docs/sites.schema.json is its schema.
 
@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arithmetic, Fitted, Interval, Series, Spec};
+use super::{Arithmetic, Fitted, Interval, Series, Spec, SpecError};
 use crate::minimax::MAX_DEGREE;
 
 /// The number of the form; another one cannot be read.
@@ -33,20 +33,37 @@ pub struct SitePolynomial {
     pub kind: String,
     /// As it was asked for.
     pub activation: String,
-    /// That the inputs are to stay within.
-    pub range: [f64; 2],
+    /// That the inputs are to stay within; none where the function itself stays.
+    pub range: Option<[f64; 2]>,
     /// Of one evaluation.
     pub depth: u32,
     pub mults: u32,
-    /// The root of the mean square error, and the mean error, under the density it was fitted to; the largest error on the range.
-    pub rms: f64,
-    pub mean: f64,
-    pub worst: f64,
-    /// A composition of minimax polynomials, as it is asked for; then there are no polynomials.
+    /// Of what was fitted, the root of the mean square error and the mean error under the density it was fitted to.
     #[serde(default)]
-    pub composition: Option<String>,
+    pub rms: Option<f64>,
+    #[serde(default)]
+    pub mean: Option<f64>,
+    /// The largest error on the range.
+    pub worst: f64,
+    /// A composition of minimax polynomials; then there are no polynomials.
+    #[serde(default)]
+    pub composition: Option<SiteComposition>,
     /// One for all channels, or one for each, in their order.
     pub polynomials: Vec<ChannelPolynomial>,
+}
+
+/// r(x) = x·(1 + p(x/B))/2, p being the composition: for ReLU; for max(a, b) = b + r(a − b); and for ReLU6 = r(x) − r(x − 6), where
+/// the second r has B + 6 for B.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteComposition {
+    /// As it is asked for, `minimax:7,7@0.045`. polyact designs it anew from this.
+    pub spec: String,
+    /// B.
+    pub bound: f64,
+    /// For other programs: c_0, c_1, … of each stage in the order of application, each from [−1, 1] into [−1, 1], as
+    /// [`normalised_chebyshev`](crate::minimax::Composite::normalised_chebyshev) has them.
+    pub stages: Vec<Vec<f64>>,
 }
 
 /// Σ c_k·T_k(t), t = (2x − low − high)/(high − low).
@@ -98,21 +115,24 @@ impl SitePolynomials {
         }
         let mut names = HashSet::new();
         for site in &read.sites {
-            let wrong = |reason: String| Err(format!("site {}: {reason}", site.site));
+            let told = |reason: String| format!("site {}: {reason}", site.site);
+            let wrong = |reason: String| Err(told(reason));
             if !names.insert(&site.site) {
                 return wrong("it stands here a second time".to_owned());
             }
-            let [low, high] = site.range;
-            if Interval::new(low, high).is_none() {
-                return wrong(format!("`range` is [{low}, {high}], the ends of no interval"));
+            match site.range {
+                Some([low, high]) if Interval::new(low, high).is_none() => {
+                    return wrong(format!("`range` is [{low}, {high}], the ends of no interval"));
+                }
+                None if !site.is_exact() => return wrong("it has no `range`".to_owned()),
+                _ => {}
             }
             match &site.composition {
-                Some(text) => match text.parse::<Spec>() {
-                    Ok(spec) if spec.composition().is_some() && site.polynomials.is_empty() => {}
-                    Ok(_) => return wrong(format!("`composition` is {text}, and there are polynomials beside it")),
-                    Err(error) => return wrong(error.to_string()),
-                },
-                None if site.polynomials.is_empty() => return wrong("it has no polynomial".to_owned()),
+                Some(composition) if site.polynomials.is_empty() => composition.check().map_err(told)?,
+                Some(_) => return wrong("there is a `composition`, and there are polynomials beside it".to_owned()),
+                None if site.polynomials.is_empty() && !site.is_exact() => {
+                    return wrong("it has no polynomial".to_owned());
+                }
                 None => {}
             }
             for (channel, polynomial) in site.polynomials.iter().enumerate() {
@@ -136,7 +156,28 @@ impl SitePolynomials {
     }
 }
 
+impl SiteComposition {
+    /// See that it is one, and that the stages have its degrees.
+    fn check(&self) -> Result<(), String> {
+        let SiteComposition { spec, bound, stages } = self;
+        let read: Spec = spec.parse().map_err(|error: SpecError| error.to_string())?;
+        let Some((degrees, _)) = read.composition() else { return Err(format!("`spec` is {spec}, no composition")) };
+        if !(bound.is_normal() && *bound > 0.0) {
+            return Err(format!("`bound` is {bound}, no positive number"));
+        }
+        if !stages.iter().map(Vec::len).eq(degrees.iter().map(|&degree| degree as usize + 1)) {
+            return Err(format!("`stages` have other degrees than {spec}"));
+        }
+        Ok(())
+    }
+}
+
 impl SitePolynomial {
+    /// Whether the function itself stays.
+    pub fn is_exact(&self) -> bool {
+        self.activation == Spec::Exact.to_string()
+    }
+
     /// The polynomials, computed in `arithmetic`; none of a composition.
     pub fn fitted(&self, arithmetic: Arithmetic) -> Option<Fitted> {
         let series = |polynomial: &ChannelPolynomial| {
@@ -149,10 +190,9 @@ impl SitePolynomial {
         (!series.is_empty()).then(|| Fitted::new(series, arithmetic, self.worst / half))
     }
 
-    /// The range of the inputs.
-    pub fn interval(&self) -> Interval {
-        let [low, high] = self.range;
-        Interval { low, high }
+    /// The range of the inputs; none where the function itself stays.
+    pub fn interval(&self) -> Option<Interval> {
+        self.range.map(|[low, high]| Interval { low, high })
     }
 }
 
@@ -168,17 +208,29 @@ mod tests {
             site: name.to_owned(),
             kind: "relu".to_owned(),
             activation: "fitted:2/channel".to_owned(),
-            range: [-1.5, 3.0],
+            range: Some([-1.5, 3.0]),
             depth: 2,
             mults: 1,
-            rms: 0.01,
-            mean: -1e-17,
+            rms: Some(0.01),
+            mean: Some(-1e-17),
             worst: 0.3,
-            composition: polynomials.is_empty().then(|| "minimax:7,7@0.05".to_owned()),
+            composition: polynomials.is_empty().then(|| SiteComposition {
+                spec: "minimax:3,5@0.05".to_owned(),
+                bound: 3.0,
+                stages: vec![vec![0.0, 1.0, 0.0, 0.25], vec![0.0, 1.0, 0.0, 0.5, 0.0, 0.125]],
+            }),
             polynomials,
         };
-        let sites =
-            vec![site("a.relu", vec![polynomial(-1.5, 2.0), polynomial(-0.1, 3.0)]), site("b.relu", Vec::new())];
+        let exact = SitePolynomial {
+            activation: "exact".to_owned(),
+            range: None,
+            rms: None,
+            mean: None,
+            composition: None,
+            ..site("c.relu", Vec::new())
+        };
+        let channels = vec![polynomial(-1.5, 2.0), polynomial(-0.1, 3.0)];
+        let sites = vec![site("a.relu", channels), site("b.relu", Vec::new()), exact];
         SitePolynomials::new(&"0".repeat(64), sites)
     }
 
@@ -192,6 +244,7 @@ mod tests {
         assert_eq!(fitted.series()[1], Series { low: -0.1, high: 3.0, coefficients: vec![0.1, 0.5, 1e-17] });
         assert!((fitted.error() - 0.3 / 1.55).abs() < 1e-12);
         assert!(read.site("b.relu").unwrap().fitted(Arithmetic::F64).is_none() && read.site("c").is_none());
+        assert!(read.site("c.relu").unwrap().is_exact());
     }
 
     #[test]
@@ -205,8 +258,11 @@ mod tests {
         assert!(error("\"kind\"", "\"sort\"").contains("unknown field `sort`"));
         assert!(error("b.relu", "a.relu").contains("site a.relu: it stands here a second time"));
         assert!(error("3.0\n      ]", "-3.0\n      ]").contains("site a.relu: `range` is [-1.5, -3]"));
-        assert!(error("minimax:7,7@0.05", "minimax:7,8").contains("site b.relu: "));
-        assert!(error("minimax:7,7@0.05", "square").contains("`composition` is square"));
+        assert!(error("minimax:3,5@0.05", "minimax:7,8").contains("site b.relu: "));
+        assert!(error("minimax:3,5@0.05", "square").contains("`spec` is square"));
+        assert!(error("minimax:3,5@0.05", "minimax:3,7@0.05").contains("`stages` have other degrees"));
+        assert!(error("\"bound\": 3", "\"bound\": -3").contains("`bound` is -3"));
+        assert!(error("\"exact\"", "\"fitted:7\"").contains("site c.relu: it has no `range`"));
         assert!(error("-0.1", "5").contains("channel 1: `interval` is [5, 3]"));
     }
 

@@ -21,7 +21,7 @@ use crate::evaluation::{
 };
 use crate::model::{Model, Site, Statistics};
 use crate::report::plot::Figure;
-use crate::report::{Align, ranges, table};
+use crate::report::{Align, ranges, relu_vr, table};
 
 /// Measure the inputs of every ReLU and max-pool on a set of images, and write the ranges that hold them
 #[derive(Debug, Args)]
@@ -176,7 +176,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let options = FitOptions { guard: arguments.guard.unwrap_or(f64::INFINITY), arithmetic: Arithmetic::F64 };
         let fitted = fit_in_order(model, scope, spec, arguments.margin, options, |done| bar.set_position(done as u64));
         bar.finish_and_clear();
-        let text = fitted?.polynomials(model.sites(), model.sha256()).text()?;
+        let text = fitted?.polynomials(model.sites(), model.sha256())?.text()?;
         write("--fits", path, text.as_bytes())?;
     }
     print(&measured.text())
@@ -343,7 +343,7 @@ impl Measured<'_> {
     /// `/layer1/layer1.0/relu_1/Relu=4;…`, the names that torch.onnx gives to the nodes.
     fn relu_vr(&self) -> String {
         let relus = self.model.sites().iter().zip(self.ranges()).filter(|(site, _)| !site.kind.is_pool());
-        relus.map(|(site, range)| format!("{}={range}", onnx_name(&site.name))).collect::<Vec<_>>().join(";")
+        relu_vr(relus.map(|(site, range)| (site.name.as_str(), range)))
     }
 
     fn csv(&self) -> Result<String, Failure> {
@@ -439,33 +439,5 @@ impl Measured<'_> {
             }
         }
         text
-    }
-}
-
-/// `layer1.0.relu#2` as torch.onnx names its node: `/layer1/layer1.0/relu_1/Relu`.
-fn onnx_name(site: &str) -> String {
-    let (path, uses) = site.split_once('#').map_or((site, 1), |(path, uses)| (path, uses.parse().unwrap_or(1)));
-    let mut name = String::new();
-    let mut module = String::new();
-    for part in path.split('.') {
-        let is_number = part.bytes().all(|byte| byte.is_ascii_digit());
-        // A child of a Sequential is called after its parent.
-        module = if is_number && !module.is_empty() { format!("{module}.{part}") } else { part.to_owned() };
-        name += &format!("/{module}");
-    }
-    let again = if uses > 1 { format!("_{}", uses - 1) } else { String::new() };
-    format!("{name}{again}/Relu")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Names in the scripts of the ANT-ACE repository for ResNet-20.
-    #[test]
-    fn sites_get_the_names_of_onnx_nodes() {
-        assert_eq!(onnx_name("relu"), "/relu/Relu");
-        assert_eq!(onnx_name("layer1.0.relu#2"), "/layer1/layer1.0/relu_1/Relu");
-        assert_eq!(onnx_name("features.2"), "/features/features.2/Relu");
     }
 }

@@ -9,9 +9,9 @@ use super::output::Files;
 use crate::activation::{Arithmetic, Spec};
 use crate::evaluation::{Configuration, Plan, Ranges, RangesError, Sourced};
 
-/// One configuration.
+/// What stands in at the sites, and for which ranges.
 #[derive(Debug, Args)]
-pub(super) struct ConfigurationOptions {
+pub(super) struct SubstitutionOptions {
     /// What stands in for ReLU: exact, paper:4 to paper:14, minimax:D,D,…, minimax:D,D,…@EPSILON, file:COEFFS.json,
     /// file:LIST.txt@D,D,…, or a single polynomial: square, aq, chebyshev:D, leastsq:D, or fitted to the inputs of each site: fitted:D, or
     /// fitted:D/channel for one a channel (needs --relu-range file:)
@@ -29,12 +29,19 @@ pub(super) struct ConfigurationOptions {
     /// Activations and ranges of single sites, which count over all others: a TOML file
     #[arg(long, value_name = "plan.toml")]
     pub plan: Option<PathBuf>,
-    /// What activations are computed in: f64 on monomials, or f32 on Chebyshev series
-    #[arg(long, value_name = "f64|f32", default_value_t)]
-    pub arithmetic: Arithmetic,
     /// The most that a fitted polynomial may stray anywhere on its range, as a part of half the range: 0.1 for a tenth
     #[arg(long, value_name = "G", value_parser = guard, allow_negative_numbers = true)]
     pub guard: Option<f64>,
+}
+
+/// One configuration.
+#[derive(Debug, Args)]
+pub(super) struct ConfigurationOptions {
+    #[command(flatten)]
+    pub substitution: SubstitutionOptions,
+    /// What activations are computed in: f64 on monomials, or f32 on Chebyshev series
+    #[arg(long, value_name = "f64|f32", default_value_t)]
+    pub arithmetic: Arithmetic,
     /// What to do when an input leaves its range
     #[arg(long, value_enum, default_value_t = OnOverflow::Count)]
     pub on_overflow: OnOverflow,
@@ -57,8 +64,8 @@ pub(super) enum OnOverflow {
     Clip,
 }
 
-impl ConfigurationOptions {
-    /// `files`, and those that the configuration is read from.
+impl SubstitutionOptions {
+    /// `files`, and those that they are read from.
     pub fn files<'a>(&'a self, files: Files<'a>) -> Files<'a> {
         files
             .reads("--relu", self.relu.file())
@@ -68,7 +75,7 @@ impl ConfigurationOptions {
             .reads("--plan", self.plan.as_deref())
     }
 
-    /// The configuration, its files read.
+    /// The configuration in f64, its files read.
     ///
     /// # Errors
     /// Ranges and plans that cannot be read.
@@ -80,11 +87,22 @@ impl ConfigurationOptions {
             relu_range: ranges("--relu-range", &self.relu_range)?,
             maxpool_range: ranges("--maxpool-range", &self.maxpool_range)?,
             plan: self.plan.as_deref().map(plan).transpose()?,
-            arithmetic: self.arithmetic,
-            clip: self.on_overflow == OnOverflow::Clip,
+            arithmetic: Arithmetic::F64,
+            clip: false,
             guard: self.guard,
         };
         Ok(configuration.with_densities(&mut Vec::new())?)
+    }
+}
+
+impl ConfigurationOptions {
+    /// The configuration, its files read.
+    ///
+    /// # Errors
+    /// Ranges and plans that cannot be read.
+    pub fn read(&self) -> Result<Configuration, Failure> {
+        let clip = self.on_overflow == OnOverflow::Clip;
+        Ok(Configuration { arithmetic: self.arithmetic, clip, ..self.substitution.read()? })
     }
 }
 

@@ -55,7 +55,7 @@ impl Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let files = arguments.configuration.files(arguments.reading.files());
+    let files = arguments.configuration.substitution.files(arguments.reading.files());
     let files = files.reads("--model", &*arguments.model.model).reads("--dataset", &*arguments.dataset);
     arguments.output.check(files)?;
     let task = Task {

@@ -60,6 +60,12 @@ pub enum Failure {
     #[cfg(feature = "libtorch")]
     #[error(transparent)]
     Configuration(#[from] crate::evaluation::ConfigurationError),
+    #[cfg(feature = "libtorch")]
+    #[error(transparent)]
+    Written(#[from] crate::evaluation::WriteError),
+    #[cfg(feature = "libtorch")]
+    #[error("--format: {0}")]
+    Export(#[from] crate::report::ExportError),
 }
 
 /// What a program returns that ends so; a failure is told on stderr, in one line.

@@ -12,6 +12,8 @@ mod design_function;
 mod doctor;
 #[cfg(feature = "libtorch")]
 mod eval;
+#[cfg(feature = "libtorch")]
+mod export;
 mod failure;
 #[cfg(feature = "libtorch")]
 mod handover;

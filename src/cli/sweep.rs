@@ -12,7 +12,7 @@ use super::options::{DeviceOptions, name_of};
 use super::progress::progress_bar;
 use super::summary::{Setting, Summary};
 use super::sweep_grid::{GRID, GridOptions, read_grid};
-use super::warnings::{tell_broken, tell_calibrated, tell_chance, tell_not_polynomial};
+use super::warnings::{tell_broken, tell_calibrated, tell_chance, tell_not_polynomial, tell_one_for_all};
 use super::{Failure, print};
 use crate::activation::Spec;
 use crate::dataset::{Dataset, Sample};
@@ -261,6 +261,7 @@ impl<'a> Sweep<'a> {
         let substitutions = self.substitutions(first, part.clone())?;
         let preparation = grid.preparation.resolve(first.preprocess(), &self.dataset)?;
         tell_not_polynomial(first);
+        substitutions.iter().for_each(|substitution| tell_one_for_all(first.sites(), substitution));
         self.check_done(&done, first.sites().len(), substitutions.len())?;
         let scope = Scope {
             dataset: &self.dataset,

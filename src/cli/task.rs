@@ -12,7 +12,7 @@ use super::output::{FITS, Files, write};
 use super::preparation::PreparationOptions;
 use super::progress::progress_bar;
 use super::summary::{Setting, Summary};
-use super::warnings::{tell_broken, tell_calibrated, tell_chance, tell_not_polynomial};
+use super::warnings::{tell_broken, tell_calibrated, tell_chance, tell_not_polynomial, tell_one_for_all};
 use crate::dataset::Dataset;
 use crate::evaluation::{ClassScore, Configuration, Designs, Evaluation, Observer, Prediction, Scope, Session, Tally};
 use crate::model::Model;
@@ -87,19 +87,20 @@ impl Task<'_> {
         let model = &models[0];
         let substitution = configuration.resolve(model.sites(), &mut Designs::default())?;
         if let Some(path) = &output.fits {
-            let fitted = substitution.polynomials(model.sites(), model.sha256());
-            if fitted.sites.is_empty() {
+            if substitution.sites.iter().all(|site| site.certificate.is_none()) {
                 return Err(Failure::Usage(
                     "--fits: nothing is fitted to the sites; ask for it by --relu fitted:15".to_owned(),
                 ));
             }
-            write("--fits", path, fitted.text()?.as_bytes())?;
+            let written = substitution.polynomials(model.sites(), model.sha256())?;
+            write("--fits", path, written.text()?.as_bytes())?;
         }
         let dataset = reading.open(path)?;
         let sample = reading.evaluated(&dataset, until)?;
         let images = &sample.images;
         let preparation = preparation.resolve(model.preprocess(), &dataset)?;
         tell_not_polynomial(model);
+        tell_one_for_all(model.sites(), &substitution);
 
         let (batch, strict) = (reading.batch, reading.strict);
         let until = until.of(images.len());

@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 
 use super::Failure;
+use crate::activation::{Activation, Spec};
 use crate::bounded;
 use crate::dataset::{Broken, Dataset};
 use crate::digest;
-use crate::evaluation::{Configuration, Evaluation, Sourced, Tally, images_file};
-use crate::model::Model;
+use crate::evaluation::{Configuration, Evaluation, Sourced, Substitute, Substitution, Tally, images_file};
+use crate::model::{Model, Site};
 
 /// What is left exact, an operator a line.
 pub(super) fn tell_not_polynomial(model: &Model) {
@@ -24,6 +25,21 @@ pub(super) fn tell_not_polynomial(model: &Model) {
             _ => format!(" and {} other places", places - 1),
         };
         eprintln!("warning: {} at {}{more} is not polynomial and stays exact", node.operator, node.name);
+    }
+}
+
+/// Sites that were to have a polynomial for each channel and have one for all.
+pub(super) fn tell_one_for_all(sites: &[Site], substitution: &Substitution) {
+    let one = |substitute: &Substitute| match (&substitute.spec, &substitute.approximation) {
+        (Spec::Fitted(spec), Some((Activation::Fitted(fitted), _))) => spec.by_channel && fitted.series().len() == 1,
+        _ => false,
+    };
+    let of_all = sites.iter().zip(&substitution.sites).filter(|(_, substitute)| one(substitute));
+    for (site, substitute) in of_all {
+        eprintln!(
+            "warning: {} is one polynomial for all channels at site {}, whose inputs the calibration could not tell apart by channel",
+            substitute.spec, site.name
+        );
     }
 }
 

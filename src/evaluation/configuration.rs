@@ -6,10 +6,7 @@ use super::fits::{Compositions, FitOptions, SiteFit, SiteFitError, fit_site};
 use super::plan::{Plan, PlanError, Said};
 use super::ranges::{Ranges, RangesError, SiteRange};
 use super::source::Sourced;
-use crate::activation::{
-    Activation, Arithmetic, ChannelPolynomial, CoefficientFile, FittedSpec, Interval, Series, SitePolynomial,
-    SitePolynomials, Spec, SpecError,
-};
+use crate::activation::{Activation, Arithmetic, CoefficientFile, FittedSpec, Interval, Spec, SpecError};
 use crate::fitting::Certificate;
 use crate::minimax::cost::Cost;
 use crate::model::{Graph, Model, ModelError, Site, SiteError, Sites};
@@ -92,7 +89,7 @@ pub struct Substitute {
     pub approximation: Option<(Activation, Interval)>,
     /// Of what was fitted, how good it is.
     pub certificate: Option<Certificate>,
-    /// Of what was fitted, the composition, if it is one.
+    /// The composition that it is designed from, if it is one.
     pub composition: Option<Spec>,
 }
 
@@ -162,7 +159,8 @@ impl Configuration {
                 Some((activation, Interval::symmetric(range.bound)))
             }
         };
-        Ok(Substitute { spec, approximation, certificate: None, composition: None })
+        let composition = spec.composition().map(|_| spec.clone());
+        Ok(Substitute { spec, approximation, certificate: None, composition })
     }
 
     /// The same of what is fitted to the site.
@@ -203,13 +201,13 @@ impl Configuration {
             let ((file, site), kind) = (named(), site.kind.name());
             return Err(ConfigurationError::OtherKind { file, site, kind, said: said.kind.clone() });
         }
-        let composition = said.composition.as_ref().map(|text| text.parse::<Spec>()).transpose()?;
+        let composition = said.composition.as_ref().map(|composition| composition.spec.parse::<Spec>()).transpose()?;
         let activation = match &composition {
             Some(composition) => designs.get(composition, self.arithmetic)?,
             None => said.fitted(self.arithmetic).map(Activation::Fitted),
         };
-        let certificate = Some(Certificate { rms: said.rms, mean: said.mean, worst: said.worst });
-        let approximation = activation.map(|activation| (activation, said.interval()));
+        let certificate = said.rms.zip(said.mean).map(|(rms, mean)| Certificate { rms, mean, worst: said.worst });
+        let approximation = activation.zip(said.interval());
         Ok(Substitute { spec: spec.clone(), approximation, certificate, composition })
     }
 
@@ -264,37 +262,6 @@ impl Configuration {
 }
 
 impl Substitution {
-    /// What was fitted to each of `sites`, of the archive with this SHA-256; nothing of the others.
-    pub fn polynomials(&self, sites: &[Site], model_sha256: &str) -> SitePolynomials {
-        let of_site = |(site, substitute): (&Site, &Substitute)| {
-            let ((activation, range), certificate) =
-                (substitute.approximation.as_ref()?, substitute.certificate.as_ref()?);
-            let cost = activation.cost();
-            let polynomial = |series: &Series| ChannelPolynomial {
-                interval: [series.low, series.high],
-                chebyshev: series.coefficients.clone(),
-            };
-            let polynomials = match activation {
-                Activation::Fitted(fitted) => fitted.series().iter().map(polynomial).collect(),
-                _ => Vec::new(),
-            };
-            Some(SitePolynomial {
-                site: site.name.clone(),
-                kind: site.kind.name().to_owned(),
-                activation: substitute.spec.to_string(),
-                range: range.ends(),
-                depth: cost.depth,
-                mults: cost.multiplications,
-                rms: certificate.rms,
-                mean: certificate.mean,
-                worst: certificate.worst,
-                composition: substitute.composition.as_ref().map(Spec::to_string),
-                polynomials,
-            })
-        };
-        SitePolynomials::new(model_sha256, sites.iter().zip(&self.sites).filter_map(of_site).collect())
-    }
-
     /// The table of sites.
     ///
     /// # Errors

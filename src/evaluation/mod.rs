@@ -20,6 +20,7 @@ mod tally;
 mod timing;
 mod until;
 mod worker;
+mod written;
 
 use tch::TchError;
 
@@ -41,6 +42,7 @@ pub use source::{Source, Sourced, images_file};
 pub use tally::{Evaluation, SiteOverflow, Stop, Tally};
 pub use timing::Timing;
 pub use until::{Stretch, Until};
+pub use written::WriteError;
 
 /// Images per pass through the network, unless another number is asked for.
 pub const DEFAULT_BATCH: usize = 64;

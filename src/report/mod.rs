@@ -3,6 +3,7 @@
 mod accuracy;
 mod comparison;
 pub mod composition;
+mod export;
 pub mod front;
 mod merge;
 mod overflow;
@@ -21,6 +22,7 @@ mod whole;
 
 pub use accuracy::{View, figure};
 pub use comparison::{Block, Comparison, Line, Model, Run};
+pub use export::{ExportError, Library, Source, relu_vr};
 pub use merge::{MergeError, merge};
 pub use overflow::Overflow;
 pub use page::html;

@@ -1,0 +1,98 @@
+//! What stands at the sites of a network as source code for libraries and compilers that compute on ciphertexts.
+//!
+//! Each gets what it can take:
+//!
+//! - Lattigo: Go that reads the JSON form beside it, and gives a `PolynomialVector` of circuits/ckks/polynomial with the slots of each
+//!   channel, or a `minimax.Polynomial` (v6).
+//! - OpenFHE: a C++ header with all numbers; `EvalChebyshevSeries` for one polynomial, and for polynomials of channels a baby-step
+//!   giant-step evaluation with vectors of coefficients, which the library does not have.
+//! - Orion: Python that reads the JSON form beside it, and gives a module for each site.
+//! - HEIR: a function in MLIR for each site, of `polynomial.eval` with `domain_lower` and `domain_upper`.
+//! - ANT-ACE: its option `relu_vr`; the compiler takes the ranges of ReLUs and designs polynomials of its own.
+
+mod ace;
+mod heir;
+mod openfhe;
+
+use crate::activation::{SitePolynomial, SitePolynomials};
+
+pub use ace::relu_vr;
+
+/// Who is to take the sites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Library {
+    Lattigo,
+    Openfhe,
+    Orion,
+    Heir,
+    Ace,
+}
+
+/// A file beside `sites.json`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    pub name: &'static str,
+    pub text: String,
+}
+
+/// What a library cannot take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "site {site} has a polynomial for each channel, and {library} takes one for all; fit one, as in fitted:15, or choose json, lattigo or openfhe"
+)]
+pub struct ExportError {
+    pub site: String,
+    pub library: &'static str,
+}
+
+impl Library {
+    /// The name of its file.
+    pub fn file(self) -> &'static str {
+        match self {
+            Library::Lattigo => "activations.go",
+            Library::Openfhe => "activations.h",
+            Library::Orion => "activations.py",
+            Library::Heir => "activations.mlir",
+            Library::Ace => "relu_vr.txt",
+        }
+    }
+
+    /// The sites as it takes them.
+    ///
+    /// # Errors
+    /// [`ExportError`] where it has no polynomials for single channels.
+    pub fn source(self, sites: &SitePolynomials) -> Result<Source, ExportError> {
+        let alone = |library| match sites.sites.iter().find(|site| site.polynomials.len() > 1) {
+            Some(site) => Err(ExportError { site: site.site.clone(), library }),
+            None => Ok(()),
+        };
+        let text = match self {
+            Library::Lattigo => include_str!("lattigo.go").to_owned(),
+            Library::Openfhe => openfhe::header(sites),
+            Library::Orion => {
+                alone("Orion")?;
+                include_str!("orion.py").to_owned()
+            }
+            Library::Heir => {
+                alone("HEIR")?;
+                heir::module(sites)
+            }
+            Library::Ace => ace::option(sites),
+        };
+        Ok(Source { name: self.file(), text })
+    }
+}
+
+/// What a site is, in one line.
+fn said(site: &SitePolynomial) -> String {
+    let SitePolynomial { site: name, kind, activation, range, worst, depth, mults, .. } = site;
+    let [low, high] = range.unwrap_or_default();
+    format!(
+        "{name}, {kind} by {activation} on [{low}, {high}]: error {worst:.3e} at most, depth {depth}, {mults} products"
+    )
+}
+
+/// The coefficients of sign as those of a step from 0 to 1 with the same interval: (1 + p)/2.
+fn step(last: &[f64]) -> Vec<f64> {
+    last.iter().enumerate().map(|(k, c)| if k == 0 { (1.0 + c) / 2.0 } else { c / 2.0 }).collect()
+}

@@ -1,0 +1,37 @@
+//! A C++ header for OpenFHE.
+//!
+//! `EvalChebyshevSeries` halves its first coefficient (src/core/lib/math/chebyshev.cpp), so twice c_0 is handed over.
+
+use std::fmt::Write;
+
+use super::said;
+use crate::activation::{SitePolynomial, SitePolynomials};
+
+pub(super) fn header(sites: &SitePolynomials) -> String {
+    let mut text = include_str!("openfhe.h").to_owned();
+    text +=
+        "\nnamespace activation {\n\n// All sites that are approximate.\ninline const std::vector<Site> SITES = {\n";
+    for site in sites.sites.iter().filter(|site| !site.is_exact()) {
+        text += &entry(site);
+    }
+    text + "};\n\n}  // namespace activation\n"
+}
+
+fn entry(site: &SitePolynomial) -> String {
+    let mut text = format!("    // {}\n    {{{:?}, {:?}, ", said(site), site.site, site.kind);
+    let bound = site.composition.as_ref().map_or(0.0, |composition| composition.bound);
+    let _ = write!(text, "{bound:e}, {{");
+    for stage in site.composition.iter().flat_map(|composition| &composition.stages) {
+        let _ = write!(text, "\n        {{{}}},", numbers(stage));
+    }
+    text += "}, {";
+    for polynomial in &site.polynomials {
+        let [low, high] = polynomial.interval;
+        let _ = write!(text, "\n        {{{low:e}, {high:e}, {{{}}}}},", numbers(&polynomial.chebyshev));
+    }
+    text + "}},\n"
+}
+
+fn numbers(coefficients: &[f64]) -> String {
+    coefficients.iter().map(|c| format!("{c:e}")).collect::<Vec<_>>().join(", ")
+}
