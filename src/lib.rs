@@ -9,12 +9,15 @@
 //! - `model` and `dataset`, which do not know each other: a TorchScript network and its sites; images and labels.
 //! - [`activation`]: what stands in for ReLU and max, and its kernels.
 //! - [`fitting`]: polynomials of least squares under the density of a site's inputs.
+//! - `ckks`: levels and bootstrappings of a network under the scheme.
 //! - [`minimax`]: the mathematics, which knows no tensor.
 //!
 //! Without the feature `libtorch` only the mathematics, the activations, the reports and their subcommands are there.
 
 pub mod activation;
 mod bounded;
+#[cfg(feature = "libtorch")]
+pub mod ckks;
 pub mod cli;
 #[cfg(feature = "libtorch")]
 pub mod dataset;

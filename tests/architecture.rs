@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 mod common;
 
 /// What each folder may use. `LEAVES` may be used by all but minimax, and use nothing.
-const MAY_USE: [(&str, &[&str]); 8] = [
-    ("cli", &["report", "evaluation", "model", "dataset", "activation", "fitting", "minimax"]),
+const MAY_USE: [(&str, &[&str]); 9] = [
+    ("cli", &["report", "evaluation", "model", "dataset", "activation", "fitting", "ckks", "minimax"]),
     ("report", &["activation", "minimax"]),
-    ("evaluation", &["model", "dataset", "activation", "fitting", "minimax"]),
-    ("model", &["dataset", "activation", "fitting"]),
+    ("evaluation", &["model", "dataset", "activation", "fitting", "ckks", "minimax"]),
+    ("model", &["dataset", "activation", "fitting", "ckks"]),
     ("dataset", &[]),
     ("activation", &["minimax"]),
     ("fitting", &[]),
+    ("ckks", &[]),
     ("minimax", &[]),
 ];
 const LEAVES: [&str; 2] = ["bounded", "digest"];

@@ -14,7 +14,18 @@ const VGG: &str = "weights/vgg-fashion.pt";
 
 fn calibrated(folder: &Path, model: &str) -> String {
     let ranges = folder.join("ranges.csv");
-    polyact_succeeds(&["calibrate", "--model", model, "--limit", "400", "--out", text(&ranges), "--quiet"]);
+    polyact_succeeds(&[
+        "calibrate",
+        "--model",
+        model,
+        "--limit",
+        "400",
+        "--margin",
+        "0.5",
+        "--out",
+        text(&ranges),
+        "--quiet",
+    ]);
     format!("file:{}", text(&ranges))
 }
 

@@ -93,6 +93,15 @@ impl Activation {
         }
     }
 
+    /// Of the stages of a composition, or of one polynomial.
+    pub fn degrees(&self) -> Vec<u32> {
+        match self {
+            Activation::Composition(sign) => sign.stages().iter().map(|odd| 2 * odd.len() as u32 - 1).collect(),
+            Activation::Polynomial(polynomial) => vec![polynomial.series(1.0).coefficients.len() as u32 - 1],
+            Activation::Fitted(fitted) => vec![fitted.degree()],
+        }
+    }
+
     /// Depth and multiplications of one ReLU or max, products with constants counted as levels; scaling by the range is part
     /// of the layers around it and not counted.
     pub fn cost(&self) -> Cost {

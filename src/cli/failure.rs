@@ -61,6 +61,9 @@ pub enum Failure {
     #[error(transparent)]
     Configuration(#[from] crate::evaluation::ConfigurationError),
     #[cfg(feature = "libtorch")]
+    #[error("--ckks: {0}")]
+    Placement(#[from] crate::ckks::placement::PlacementError),
+    #[cfg(feature = "libtorch")]
     #[error(transparent)]
     Written(#[from] crate::evaluation::WriteError),
     #[cfg(feature = "libtorch")]

@@ -6,6 +6,8 @@ mod beside;
 mod calibrate;
 #[cfg(feature = "libtorch")]
 mod configuration;
+#[cfg(feature = "libtorch")]
+mod cost;
 mod design;
 mod design_format;
 mod design_function;

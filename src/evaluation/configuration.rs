@@ -7,6 +7,7 @@ use super::plan::{Plan, PlanError, Said};
 use super::ranges::{Ranges, RangesError, SiteRange};
 use super::source::Sourced;
 use crate::activation::{Activation, Arithmetic, CoefficientFile, FittedSpec, Interval, Spec, SpecError};
+use crate::ckks::Form;
 use crate::fitting::Certificate;
 use crate::minimax::cost::Cost;
 use crate::model::{Graph, Model, ModelError, Site, SiteError, Sites};
@@ -269,6 +270,15 @@ impl Substitution {
     pub fn table(&self, model: &Model) -> Result<Sites, ModelError> {
         let choices = self.sites.iter().map(|site| site.approximation.as_ref().map(|(found, range)| (found, *range)));
         model.table(choices, self.clip)
+    }
+
+    /// What stands at each site, as far as levels go; nothing where it stays exact.
+    pub fn forms(&self, sites: &[Site]) -> Vec<Form> {
+        let of_site = |(site, substitute): (&Site, &Substitute)| match &substitute.approximation {
+            Some((activation, _)) => site.kind.form(activation),
+            None => Form::default(),
+        };
+        sites.iter().zip(&self.sites).map(of_site).collect()
     }
 
     /// What each site costs for one ciphertext; nothing where it stays exact.

@@ -6,6 +6,7 @@
 
 mod apply;
 mod bridge;
+mod circuit;
 mod cuda;
 mod description;
 mod graph;

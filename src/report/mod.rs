@@ -5,6 +5,7 @@ mod comparison;
 pub mod composition;
 mod export;
 pub mod front;
+pub mod levels;
 mod merge;
 mod overflow;
 mod page;

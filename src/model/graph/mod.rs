@@ -3,6 +3,7 @@
 //! libtorch runs the graph; what follows from its shape is computed here: what depends on the images, where these lie, what
 //! is no polynomial, what is never negative, what may lie otherwise in memory, the longest path.
 
+mod circuit;
 mod encrypted;
 mod images;
 mod layouts;

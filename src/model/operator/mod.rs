@@ -17,6 +17,7 @@ use super::graph::{Graph, Node};
 use super::images::Images;
 use super::overflow::Overflow;
 use crate::activation::{Activation, Cost, Interval, MAX_WINDOW, Window};
+use crate::ckks::Form;
 use crate::fitting::Target;
 use max_pool::MaxPool;
 use relu::Relu;
@@ -146,6 +147,17 @@ impl SiteKind {
     /// itself rotated.
     pub fn cost(&self, activation: &Activation) -> Cost {
         self.0.cost(activation)
+    }
+
+    /// `activation` at the site, as far as levels go.
+    pub fn form(&self, activation: &Activation) -> Form {
+        let beside = self.target() == Target::Relu6 && !matches!(activation, Activation::Fitted(_));
+        Form {
+            degrees: activation.degrees(),
+            product: matches!(activation, Activation::Composition(_)),
+            rounds: self.window().map_or(1, Window::rounds),
+            parallel: if beside { 2 } else { 1 },
+        }
     }
 
     pub(super) fn operator(&self) -> &dyn Operator {

@@ -1,0 +1,143 @@
+//! What stands at a site, as far as levels go, and where it can be cut by bootstrappings.
+
+use super::Parameters;
+
+/// Polynomials one after the other, in the rounds of a tournament.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Form {
+    /// Degrees of the stages of a composition, or of one polynomial; none where the function itself stays.
+    pub degrees: Vec<u32>,
+    /// Whether the input is multiplied with what the last stage gives, as in x·p(x).
+    pub product: bool,
+    /// How often all of it is computed one after the other: of a max-pool the rounds of its tournament, otherwise 1.
+    pub rounds: u32,
+    /// How many are computed beside each other: of ReLU6 by a composition 2, otherwise 1.
+    pub parallel: u32,
+}
+
+/// A way through a form: levels that are left, and how often a ciphertext is bootstrapped inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Way {
+    pub left: u32,
+    pub bootstraps: u32,
+    /// Bit r·10 + s: before stage s of round r, and before its last product for s the number of stages.
+    pub cuts: u64,
+}
+
+/// Cuts of one round in [`Way::cuts`].
+const PLACES: u32 = 10;
+
+impl Form {
+    /// One polynomial of this degree.
+    pub fn polynomial(degree: u32) -> Form {
+        Form { degrees: vec![degree], product: false, rounds: 1, parallel: 1 }
+    }
+
+    /// Levels without any bootstrapping inside.
+    pub fn levels(&self, parameters: &Parameters) -> u32 {
+        let stages: u32 = self.degrees.iter().map(|&degree| parameters.depth(degree)).sum();
+        self.rounds * (stages + u32::from(self.product))
+    }
+
+    /// The ways through it from a ciphertext with `levels`, none of which has both fewer levels left and more bootstrappings than
+    /// another.
+    pub(super) fn ways(&self, parameters: &Parameters, levels: u32) -> Vec<Way> {
+        let mut ways = vec![Way { left: levels, bootstraps: 0, cuts: 0 }];
+        for round in 0..self.rounds {
+            let mut next = Vec::new();
+            for way in ways {
+                self.round(parameters, round, way, &mut next);
+                if round > 0 && way.left < parameters.levels {
+                    // What meets in the round; there are 8 stages and a product at most.
+                    let refreshed = self.cut(way, parameters.levels, round * PLACES + PLACES - 1);
+                    self.round(parameters, round, refreshed, &mut next);
+                }
+            }
+            ways = best(next);
+        }
+        ways
+    }
+
+    fn cut(&self, way: Way, left: u32, place: u32) -> Way {
+        Way { left, bootstraps: way.bootstraps + self.parallel, cuts: way.cuts | 1 << place.min(63) }
+    }
+
+    /// All ways through one round, from `way`.
+    fn round(&self, parameters: &Parameters, round: u32, way: Way, all: &mut Vec<Way>) {
+        let x = way.left;
+        let mut ways = vec![way];
+        for (stage, &degree) in self.degrees.iter().enumerate() {
+            let depth = parameters.depth(degree);
+            let mut next = Vec::new();
+            for way in ways {
+                // Before the first stage, the input itself is bootstrapped, by whoever gave it.
+                let refreshed = (stage > 0).then(|| self.cut(way, parameters.levels, round * PLACES + stage as u32));
+                let enough = |way: &Way| way.left >= depth;
+                next.extend(
+                    [Some(way), refreshed]
+                        .into_iter()
+                        .flatten()
+                        .filter(enough)
+                        .map(|way| Way { left: way.left - depth, ..way }),
+                );
+            }
+            ways = best(next);
+        }
+        if self.product {
+            let place = round * PLACES + self.degrees.len() as u32;
+            let refreshed: Vec<Way> = ways.iter().map(|&way| self.cut(way, parameters.levels, place)).collect();
+            ways.extend(refreshed);
+            ways.retain(|way| way.left.min(x) >= 1);
+            ways.iter_mut().for_each(|way| way.left = way.left.min(x) - 1);
+        }
+        all.extend(ways);
+    }
+}
+
+/// Those than which none is better.
+fn best(mut ways: Vec<Way>) -> Vec<Way> {
+    ways.sort_by_key(|way| (way.bootstraps, std::cmp::Reverse(way.left), way.cuts));
+    let mut kept: Vec<Way> = Vec::new();
+    for way in ways {
+        if kept.iter().all(|better| better.left < way.left) {
+            kept.push(way);
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters(levels: u32) -> Parameters {
+        format!("levels={levels}").parse().unwrap()
+    }
+
+    #[test]
+    fn a_composition_can_be_cut_between_its_stages() {
+        let form = Form { degrees: vec![15, 15, 27], product: true, rounds: 1, parallel: 1 };
+        let parameters = parameters(10);
+        assert_eq!(form.levels(&parameters), 14);
+        let ways =
+            |levels| form.ways(&parameters, levels).iter().map(|way| (way.left, way.bootstraps)).collect::<Vec<_>>();
+        // 4, 4, then refreshed, 5, and the product with an input that has 10; or refreshed before the product as well.
+        assert_eq!(ways(10), [(4, 1), (9, 2)]);
+        assert!(ways(3).is_empty());
+        // Refreshed before the second stage, and what is left is what the input allows.
+        assert_eq!(ways(4)[0], (0, 1));
+    }
+
+    #[test]
+    fn one_polynomial_has_one_way() {
+        let parameters = parameters(10);
+        let way = |form: &Form, levels| {
+            form.ways(&parameters, levels).iter().map(|way| (way.left, way.bootstraps)).collect::<Vec<_>>()
+        };
+        assert_eq!(way(&Form::polynomial(31), 7), [(2, 0)]);
+        assert!(way(&Form::polynomial(31), 4).is_empty());
+        // Two rounds of 6 levels: what meets in the second is refreshed.
+        let pool = Form { rounds: 2, ..Form::polynomial(63) };
+        assert_eq!(way(&pool, 10), [(4, 1)]);
+    }
+}

@@ -1,0 +1,16 @@
+//! Levels and bootstrappings: what a network takes under CKKS.
+//!
+//! A ciphertext has a number of levels left, and most operations take some. Where too few are left, a bootstrapping gives it as many
+//! as the parameters provide, at a price that outweighs everything else. [`Circuit`] is the network as the scheme sees it,
+//! [`Parameters`] say what each operation takes, [`placement`] finds where the fewest bootstrappings go and [`rule`] where those of the
+//! literature go, who bootstrap when nothing is left.
+
+mod circuit;
+mod form;
+mod parameters;
+pub mod placement;
+pub mod rule;
+
+pub use circuit::{Circuit, Node, Operand, Operation};
+pub use form::Form;
+pub use parameters::{Parameters, ParametersError, SETS};

@@ -1,0 +1,228 @@
+//! `polyact cost`: levels and bootstrappings of a network under a parameter set.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::configuration::SubstitutionOptions;
+use super::options::{DeviceOptions, ModelOptions, name_of};
+use super::output::Files;
+use super::plot::{FIGURES, PlotFile, plot_file};
+use super::preparation::InputOptions;
+use super::warnings::tell_not_polynomial;
+use super::{Failure, print};
+use crate::ckks::placement::{Placed, Placement, fewest};
+use crate::ckks::rule::when_needed;
+use crate::ckks::{Circuit, Operation, Parameters};
+use crate::evaluation::{Designs, Substitution};
+use crate::model::Model;
+use crate::report::{Align, levels, table};
+
+/// Tell what a network takes under encryption: levels, the fewest bootstrappings and where they go, products of ciphertexts
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelOptions,
+    #[command(flatten)]
+    input: InputOptions,
+    #[command(flatten)]
+    substitution: SubstitutionOptions,
+    /// Levels after a bootstrapping and what operations take: levels=16, autofhe, orion, lattigo:N16QP1546H192H32,
+    /// lattigo:N16QP1767H32768H32, openfhe, or file:params.toml
+    #[arg(long, value_name = "PARAMS")]
+    ckks: Parameters,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Draw the levels along the network into FILE.svg or FILE.png
+    #[arg(long, value_name = "FILE", value_parser = plot_file)]
+    plot: Option<PlotFile>,
+}
+
+const EXAMPLES: &str = "Examples:
+  polyact cost --model weights/resnet20-fashion.pt --relu paper:13 --relu-range 16 --ckks autofhe
+  polyact cost --model weights/resnet20-fashion.pt --relu leastsq:31 --relu-range 16 --ckks levels=12 --plot levels.svg
+  polyact cost --model resnet50.pt --plan plan.toml --relu-range file:ranges.csv --ckks file:params.toml --json
+
+docs/cost.md explains the parameter sets and the table.";
+
+#[derive(Serialize)]
+struct Cost {
+    version: &'static str,
+    model: String,
+    model_sha256: String,
+    parameters: String,
+    source: String,
+    levels: u32,
+    /// The fewest that are possible, counted by ciphertexts.
+    bootstraps: u64,
+    /// When bootstrapping waits until an operation needs it; none where that takes more levels at once than there are.
+    bootstraps_when_needed: Option<u64>,
+    /// Levels along the longest path through the sites.
+    total_depth: Option<u32>,
+    /// Products of two ciphertexts at all sites, for one ciphertext at each.
+    total_mults: Option<u64>,
+    not_polynomial: usize,
+    exact_sites: usize,
+    operations: Vec<Row>,
+}
+
+/// One operation.
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    operation: &'static str,
+    /// Of a site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activation: Option<String>,
+    /// Levels that it takes of what it is given, the most of any operand.
+    takes: u32,
+    /// Levels of its result, before it is bootstrapped.
+    left: u32,
+    bootstrapped: bool,
+    /// Bootstrappings between the stages of what stands at the site.
+    inside: u32,
+    ciphertexts: u64,
+}
+
+impl Arguments {
+    pub(super) fn device(&self) -> &DeviceOptions {
+        &self.model.device
+    }
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let plot = arguments.plot.as_ref().map(PlotFile::path);
+    let files = arguments.substitution.files(Files::default()).reads("--model", &*arguments.model.model);
+    files.writes("--plot", plot, FIGURES).check()?;
+    let configuration = arguments.substitution.read()?;
+    let models = arguments.model.load()?;
+    let model = &models[0];
+    let substitution = configuration.resolve(model.sites(), &mut Designs::default())?;
+    let circuit = circuit(model, arguments.input.size(model.preprocess()))?;
+    tell_not_polynomial(model);
+    let cost = cost(arguments, model, &substitution, &circuit)?;
+    if let Some(file) = &arguments.plot {
+        let level = |row: &Row| levels::Level {
+            name: row.name.clone(),
+            left: row.left,
+            bootstrapped: row.bootstrapped,
+            site: row.activation.is_some(),
+        };
+        let all: Vec<levels::Level> = cost.operations.iter().map(level).collect();
+        let title = format!("{}, {} bootstrappings under {}", cost.model, cost.bootstraps, cost.parameters);
+        file.write(&levels::figure(&title, cost.levels, &all))?;
+    }
+    print(&if arguments.json { serde_json::to_string_pretty(&cost)? + "\n" } else { for_people(&cost) })
+}
+
+/// The network as the scheme sees it.
+pub(super) fn circuit(model: &Model, size: [usize; 3]) -> Result<Circuit, Failure> {
+    model.circuit(size)?.ok_or_else(|| {
+        Failure::Usage(
+            "--ckks: the network has sites or layers inside loops or branches, along which levels cannot be told; trace it, so \
+             that they are unrolled"
+                .to_owned(),
+        )
+    })
+}
+
+fn cost(arguments: &Arguments, model: &Model, substitution: &Substitution, circuit: &Circuit) -> Result<Cost, Failure> {
+    let parameters = &arguments.ckks;
+    let forms = substitution.forms(model.sites());
+    let placement = fewest(circuit, parameters, &forms)?;
+    let total = substitution.total(model.sites(), model.graph());
+    let exact = substitution.sites.iter().filter(|site| site.approximation.is_none()).count();
+    if exact > 0 {
+        eprintln!(
+            "warning: {exact} of {} sites stay exact, which no scheme computes; they are counted as if removed",
+            forms.len()
+        );
+    }
+    Ok(Cost {
+        version: env!("CARGO_PKG_VERSION"),
+        model: name_of(&arguments.model.model),
+        model_sha256: model.sha256().to_owned(),
+        parameters: parameters.name.clone(),
+        source: parameters.source.clone(),
+        levels: parameters.levels,
+        bootstraps: placement.bootstraps,
+        bootstraps_when_needed: when_needed(circuit, parameters, &forms).ok().map(|placement| placement.bootstraps),
+        total_depth: total.and_then(|total| total.depth),
+        total_mults: total.and_then(|total| total.multiplications),
+        not_polynomial: model.foreign().iter().filter(|node| !node.at_output).count(),
+        exact_sites: exact,
+        operations: rows(circuit, parameters, substitution, &placement),
+    })
+}
+
+fn rows(circuit: &Circuit, parameters: &Parameters, substitution: &Substitution, placement: &Placement) -> Vec<Row> {
+    let after = |node: usize| {
+        let Placed { left, bootstrapped, .. } = placement.nodes[node];
+        if bootstrapped { parameters.levels } else { left }
+    };
+    let ciphertexts = circuit.ciphertexts(parameters.slots);
+    let row = |(at, node): (usize, &crate::ckks::Node)| {
+        let Placed { left, bootstrapped, inside } = placement.nodes[at];
+        let given = node.operands.iter().map(|operand| after(operand.node)).max().unwrap_or(left);
+        let activation = match node.operation {
+            Operation::Site(site) => Some(substitution.sites[site].spec.to_string()),
+            _ => None,
+        };
+        Row {
+            name: node.name.clone(),
+            operation: node.operation.name(),
+            activation,
+            takes: given.saturating_sub(left),
+            left,
+            bootstrapped,
+            inside,
+            ciphertexts: ciphertexts[at],
+        }
+    };
+    circuit.nodes.iter().enumerate().map(row).collect()
+}
+
+fn for_people(cost: &Cost) -> String {
+    let header = [
+        ("operation", Align::Left),
+        ("name", Align::Left),
+        ("activation", Align::Left),
+        ("levels left", Align::Right),
+        ("bootstrapped", Align::Right),
+    ];
+    let shown = cost.operations.iter().filter(|row| row.activation.is_some() || row.bootstrapped);
+    let rows = shown.map(|row| {
+        let times = u64::from(row.inside) * row.ciphertexts + if row.bootstrapped { row.ciphertexts } else { 0 };
+        let place = match (row.inside, row.bootstrapped) {
+            (0, false) => String::new(),
+            (0, true) => format!("{times} behind"),
+            (_, false) => format!("{times} inside"),
+            (_, true) => format!("{times} inside and behind"),
+        };
+        let activation = row.activation.clone().unwrap_or_default();
+        vec![row.operation.to_owned(), row.name.clone(), activation, row.left.to_string(), place]
+    });
+    let mut text = table(&header, rows);
+    text += &format!("\n{} under {}, {} levels after a bootstrapping\n", cost.model, cost.parameters, cost.levels);
+    text += &match cost.bootstraps_when_needed {
+        Some(needed) => format!(
+            "bootstrappings  {}, the fewest possible; {needed} when each waits until it is needed\n",
+            cost.bootstraps
+        ),
+        None => format!(
+            "bootstrappings  {}, the fewest possible; an activation takes more levels than there are, and is cut between its stages\n",
+            cost.bootstraps
+        ),
+    };
+    let known = |number: Option<String>| number.unwrap_or_else(|| "unknown".to_owned());
+    text += &format!(
+        "activations     depth {} along the longest path, ",
+        known(cost.total_depth.map(|depth| depth.to_string()))
+    );
+    text += &format!("{} products of ciphertexts\n", known(cost.total_mults.map(|mults| mults.to_string())));
+    if !cost.source.is_empty() {
+        text += &format!("source          {}\n", cost.source);
+    }
+    text
+}
