@@ -5,6 +5,7 @@
 //! [`Parameters`] say what each operation takes, [`placement`] finds where the fewest bootstrappings go and [`rule`] where those of the
 //! literature go, who bootstrap when nothing is left.
 
+pub mod additive;
 mod circuit;
 mod form;
 mod parameters;

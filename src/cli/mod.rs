@@ -26,6 +26,10 @@ mod network;
 #[cfg(feature = "libtorch")]
 mod options;
 mod output;
+#[cfg(feature = "libtorch")]
+mod plan;
+#[cfg(feature = "libtorch")]
+mod plan_report;
 mod plot;
 #[cfg(feature = "libtorch")]
 mod preparation;

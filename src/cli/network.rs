@@ -3,7 +3,7 @@
 
 use clap::Subcommand;
 
-use super::{Failure, Settings, calibrate, cost, doctor, eval, export, inspect, reproduce, sweep};
+use super::{Failure, Settings, calibrate, cost, doctor, eval, export, inspect, plan, reproduce, sweep};
 
 /// A command that runs networks, or tells what they would run on.
 #[derive(Debug, Subcommand)]
@@ -12,6 +12,7 @@ pub enum NetworkCommand {
     Calibrate(Box<calibrate::Arguments>),
     Eval(Box<eval::Arguments>),
     Sweep(Box<sweep::Arguments>),
+    Plan(Box<plan::Arguments>),
     Cost(Box<cost::Arguments>),
     Export(Box<export::Arguments>),
     Reproduce(Box<reproduce::Arguments>),
@@ -28,6 +29,7 @@ impl NetworkCommand {
             NetworkCommand::Calibrate(arguments) => arguments.device().settings(),
             NetworkCommand::Eval(arguments) => arguments.device().settings(),
             NetworkCommand::Sweep(arguments) => arguments.device().settings(),
+            NetworkCommand::Plan(arguments) => arguments.device().settings(),
             NetworkCommand::Cost(arguments) => arguments.device().settings(),
             NetworkCommand::Export(arguments) => arguments.device().settings(),
             NetworkCommand::Reproduce(arguments) => arguments.device().settings(),
@@ -45,6 +47,7 @@ impl NetworkCommand {
             NetworkCommand::Calibrate(arguments) => calibrate::run(&arguments),
             NetworkCommand::Eval(arguments) => eval::run(&arguments),
             NetworkCommand::Sweep(arguments) => sweep::run(*arguments),
+            NetworkCommand::Plan(arguments) => plan::run(&arguments),
             NetworkCommand::Cost(arguments) => cost::run(&arguments),
             NetworkCommand::Export(arguments) => export::run(&arguments),
             NetworkCommand::Reproduce(arguments) => reproduce::run(*arguments),

@@ -5,8 +5,9 @@
 
 use rayon::prelude::*;
 
-use crate::activation::{Activation, Arithmetic, Elementwise, Interval, MaxPool, Spec, SpecError};
-use crate::fitting::{Bin, Certificate, Density, Target};
+use super::sensitivity::errors;
+use crate::activation::{Activation, Arithmetic, Interval, MaxPool, Spec, SpecError};
+use crate::fitting::{Bin, Certificate, Density};
 use crate::minimax::{Composite, DEFAULT_BITS, Epsilon};
 use crate::model::Site;
 
@@ -77,24 +78,14 @@ fn judge(
         Some(window) => MaxPool::differences(range, window, activation.bound())?,
         None => range.bound(),
     };
-    let target = site.kind.target();
-    let kernel = match target {
-        Target::Relu => Elementwise::relu(activation, half),
-        Target::Relu6 => Elementwise::relu6(activation, half),
-    };
-    let errors = |x: Vec<f64>| {
-        let mut y = vec![0.0; x.len()];
-        // SAFETY: both of the same length.
-        unsafe { kernel.run(x.as_ptr(), y.as_mut_ptr(), x.len(), &mut |_, _| {}) };
-        x.into_iter().zip(y).map(|(x, y)| y - target.value(x)).collect::<Vec<f64>>()
-    };
     let inside = density.bins().filter(|bin| bin.low >= -half && bin.high <= half);
     let bins: Vec<_> = inside.collect();
     let within = |at: usize| (at as f64 + 0.5) / POINTS as f64;
     let place = |bin: &Bin| (0..POINTS).map(|at| bin.low + (bin.high - bin.low) * within(at)).collect::<Vec<_>>();
-    let of_bins = errors(bins.iter().flat_map(place).collect());
+    let errors = |x: Vec<f64>| errors(activation, site, range, 0, &x);
+    let of_bins = errors(bins.iter().flat_map(place).collect())?;
     let zeros = (0..WHOLE).map(|at| half * (std::f64::consts::PI * (at as f64 + 0.5) / WHOLE as f64).cos());
-    let of_whole = errors(zeros.collect());
+    let of_whole = errors(zeros.collect())?;
     let mean = |weight: fn(&Bin) -> f64, power: i32| {
         let total: f64 = bins.iter().map(weight).sum();
         let of_bin = |(bin, errors): (&Bin, &[f64])| {

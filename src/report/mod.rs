@@ -9,6 +9,7 @@ pub mod levels;
 mod merge;
 mod overflow;
 mod page;
+pub mod plan_front;
 pub mod plot;
 pub mod ranges;
 mod reader;

@@ -1,0 +1,413 @@
+//! `polyact plan`: the cheapest choice of activations that keeps the accuracy.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args};
+
+use super::configuration::{file, guard, ranges};
+use super::cost::circuit;
+use super::options::{DeviceOptions, ModelOptions, ReadingOptions, UntilOptions, name_of};
+use super::output::{Files, write};
+use super::plan_report::{Measured, for_people, front_csv};
+use super::plot::{FIGURES, PlotFile, plot_file};
+use super::preparation::PreparationOptions;
+use super::progress::progress_bar;
+use super::warnings::{tell_broken, tell_not_polynomial};
+use super::{Failure, print};
+use crate::activation::{Arithmetic, DEFAULT_SHARE, FittedSpec, Spec};
+use crate::bounded;
+use crate::ckks::placement::fewest;
+use crate::ckks::{Circuit, Parameters};
+use crate::dataset::BUNDLED;
+use crate::evaluation::{
+    Candidate, Configuration, Evaluation, Minimize, Observer, Planned, Prediction, Scope, Session, Sourced,
+    Substitution, candidates, chosen, front, images_file, plan_of,
+};
+use crate::minimax::MAX_DEGREE;
+use crate::model::{Model, Site};
+use crate::report::plan_front;
+
+/// Choose what stands at every site: the cheapest plan that keeps the accuracy, measured on calibration images and then once on others
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, group = ArgGroup::new("budget").required(true).args(["max_loss", "min_agreement"]))]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelOptions,
+    /// Images; --holdout keeps those apart that the plan is chosen on
+    #[arg(long, value_name = "D", default_value = BUNDLED)]
+    dataset: PathBuf,
+    #[command(flatten)]
+    reading: ReadingOptions,
+    #[command(flatten)]
+    preparation: PreparationOptions,
+    /// Lose at most this many points of top-1 on the images that are held out
+    #[arg(long, value_name = "POINTS", value_parser = points, allow_negative_numbers = true)]
+    max_loss: Option<f64>,
+    /// Agree with the exact network on at least this percentage of the images that are held out
+    #[arg(long, value_name = "PERCENT", value_parser = percent, allow_negative_numbers = true)]
+    min_agreement: Option<f64>,
+    /// What is to be least
+    #[arg(long, value_enum, default_value_t = Minimize::Bootstraps)]
+    minimize: Minimize,
+    /// Levels after a bootstrapping and what operations take, as `polyact cost` has it
+    #[arg(long, value_name = "PARAMS")]
+    ckks: Parameters,
+    /// file:ranges.csv, as `polyact calibrate --weight margin` wrote it on the images that are held out
+    #[arg(long, value_name = "R")]
+    relu_range: String,
+    /// file:ranges.csv of a calibration with --weight margin, if that of --relu-range has other weights
+    #[arg(long, value_name = "R")]
+    sensitivity: Option<String>,
+    /// What can stand in for ReLU; say it once for each [default: fitted polynomials of every depth from 2 levels up, one a channel,
+    /// and compositions fitted:7,7, fitted:7,15 and fitted:15,15]
+    #[arg(long, value_name = "SPEC")]
+    candidate: Vec<Spec>,
+    /// What can stand in for max-pooling; say it once for each [default: the same, one for all channels]
+    #[arg(long, value_name = "SPEC")]
+    maxpool_candidate: Vec<Spec>,
+    /// The most that a fitted polynomial may stray anywhere on its range, as a part of half the range
+    #[arg(long, value_name = "G", value_parser = guard, allow_negative_numbers = true)]
+    guard: Option<f64>,
+    /// Write the plan to this TOML file, for eval --plan
+    #[arg(long, value_name = "plan.toml")]
+    out: PathBuf,
+    /// Write all plans that were measured, and uniform settings beside them, to this CSV file
+    #[arg(long, value_name = "FILE")]
+    front: Option<PathBuf>,
+    /// Draw the same into FILE.svg or FILE.png
+    #[arg(long, value_name = "FILE", value_parser = plot_file)]
+    plot: Option<PlotFile>,
+    /// No progress bar
+    #[arg(long)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  polyact calibrate --model weights/resnet20-fashion.pt --holdout 2000 --margin 0.25 --weight margin --out ranges.csv
+  polyact plan --model weights/resnet20-fashion.pt --holdout 2000 --relu-range file:ranges.csv --ckks autofhe \\
+               --max-loss 0.1 --out plan.toml --front front.csv --plot front.svg
+  polyact eval --model weights/resnet20-fashion.pt --holdout 2000 --relu-range file:ranges.csv --plan plan.toml
+
+docs/plans.md explains how a plan is chosen.";
+
+fn points(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=100.0).contains(number));
+    number.ok_or_else(|| "expected points from 0 to 100, such as 0.1".to_owned())
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=100.0).contains(number));
+    number.ok_or_else(|| "expected a percentage from 0 to 100, such as 99.5".to_owned())
+}
+
+/// Plans that are measured in one run over the images.
+const TOGETHER: usize = 12;
+
+impl Arguments {
+    pub(super) fn device(&self) -> &DeviceOptions {
+        &self.model.device
+    }
+
+    fn files(&self) -> Files<'_> {
+        let read = self.reading.files().reads("--model", &*self.model.model).reads("--dataset", &*self.dataset);
+        read.reads("--relu-range", file(&self.relu_range))
+            .reads("--sensitivity", self.sensitivity.as_deref().and_then(file))
+            .writes("--out", &*self.out, &[b"[[sites]]"])
+            .writes("--front", self.front.as_deref(), &[b"kind,"])
+            .writes("--plot", self.plot.as_ref().map(PlotFile::path), FIGURES)
+    }
+
+    /// Ranges and densities that candidates are fitted to, those that say what matters, and the images that these are of.
+    fn configuration(&self) -> Result<(Configuration, Sourced<crate::evaluation::Ranges>, usize), Failure> {
+        let read = |flag, text: &str| -> Result<_, Failure> {
+            Ok(ranges(flag, text)?.with_densities().map_err(crate::evaluation::ConfigurationError::from)?)
+        };
+        let relu_range = read("--relu-range", &self.relu_range)?;
+        let (flag, sensitivity) = match &self.sensitivity {
+            Some(text) => ("--sensitivity", read("--sensitivity", text)?),
+            None => ("--relu-range", relu_range.clone()),
+        };
+        let weighted = sensitivity
+            .densities()
+            .is_some_and(|densities| densities.sites.values().flatten().any(crate::fitting::Density::is_weighted));
+        let images = sensitivity
+            .path()
+            .map(images_file)
+            .filter(|_| weighted)
+            .and_then(|path| bounded::read_text(&path, bounded::TABLE).ok());
+        let Some(images) = images else {
+            let text = self.sensitivity.as_ref().unwrap_or(&self.relu_range);
+            return Err(Failure::Usage(format!(
+                "{flag} {text}: it does not say what errors do to decisions; make it with `polyact calibrate --weight margin`"
+            )));
+        };
+        let configuration = Configuration {
+            relu: Spec::Exact,
+            maxpool: None,
+            relu_range: Some(relu_range),
+            maxpool_range: None,
+            plan: None,
+            arithmetic: Arithmetic::F64,
+            clip: false,
+            guard: self.guard,
+        };
+        Ok((configuration, sensitivity, images.lines().count()))
+    }
+
+    /// What can stand in for ReLU, and for max-pooling.
+    fn specs(&self) -> [Vec<Spec>; 2] {
+        let fitted = |degrees: &[u32], by_channel| {
+            Spec::Fitted(FittedSpec { degrees: degrees.to_vec(), by_channel, share: DEFAULT_SHARE })
+        };
+        // The largest degree of each depth.
+        let economic = |depth: u32| (1..=MAX_DEGREE).rev().find(|&degree| self.ckks.depth(degree) == depth);
+        let degrees: Vec<u32> =
+            (2..=self.ckks.depth(MAX_DEGREE)).filter_map(economic).filter(|&degree| degree >= 2).collect();
+        let compositions = [[7, 7], [7, 15], [15, 15]].map(|degrees| fitted(&degrees, false));
+        let of = |by_channel: bool| {
+            degrees.iter().map(move |&degree| fitted(&[degree], by_channel)).chain(compositions.clone()).collect()
+        };
+        let said = |said: &[Spec], default: Vec<Spec>| if said.is_empty() { default } else { said.to_vec() };
+        [said(&self.candidate, of(true)), said(&self.maxpool_candidate, of(false))]
+    }
+
+    fn fits(&self, measured: &Measured) -> bool {
+        let loss = self.max_loss.is_none_or(|points| -measured.difference <= points + 1e-9);
+        loss && self.min_agreement.is_none_or(|percent| measured.agreement >= percent - 1e-9)
+    }
+
+    fn budget(&self) -> String {
+        match (self.max_loss, self.min_agreement) {
+            (Some(points), _) => format!("a loss of at most {points} points"),
+            (None, percent) => format!("an agreement of at least {} %", percent.unwrap_or_default()),
+        }
+    }
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    arguments.files().check()?;
+    if arguments.reading.holdout.is_none() {
+        return Err(Failure::Usage(
+            "--holdout is needed: a plan is chosen on images that are not evaluated".to_owned(),
+        ));
+    }
+    let (configuration, sensitivity, images) = arguments.configuration()?;
+    let Some(densities) = sensitivity.densities() else { return Ok(()) };
+    let models = arguments.model.load()?;
+    let model = &models[0];
+    let dataset = arguments.reading.open(&arguments.dataset)?;
+    let preparation = arguments.preparation.resolve(model.preprocess(), &dataset)?;
+    tell_not_polynomial(model);
+    let circuit = circuit(model, arguments.preparation.input.size(model.preprocess()))?;
+    let [relu, maxpool] = arguments.specs();
+    let choices = candidates(model.sites(), [&relu, &maxpool], &configuration, densities, images)?;
+    let planned = front(&circuit, &arguments.ckks, &choices, arguments.minimize)?;
+
+    let (batch, strict) = (arguments.reading.batch, arguments.reading.strict);
+    let calibration = arguments.reading.calibrated(&dataset)?;
+    let scope = Scope {
+        dataset: &dataset,
+        preparation: &preparation,
+        images: &calibration.images,
+        batch,
+        strict,
+        stop_at_overflow: false,
+        until: None,
+    };
+    let mut search = Search {
+        arguments,
+        models: &models,
+        circuit: &circuit,
+        choices: &choices,
+        session: Session::keeping(&models, scope, KEPT),
+        images: calibration.images.len(),
+        margins: Vec::new(),
+        measured: Vec::new(),
+    };
+    search.uniform(&relu, &maxpool)?;
+    let found = search.cheapest(&planned)?;
+    let Search { measured, .. } = search;
+    if let Some(path) = &arguments.front {
+        write("--front", path, front_csv(&measured)?.as_bytes())?;
+    }
+    let title = format!(
+        "{}, {} calibration images, {}",
+        name_of(&arguments.model.model),
+        calibration.images.len(),
+        arguments.ckks.name
+    );
+    if let Some(plot) = &arguments.plot {
+        plot.write(&plan_front::figure(
+            &title,
+            arguments.minimize.name(),
+            &measured.iter().map(Measured::point).collect::<Vec<_>>(),
+        ))?;
+    }
+    let Some(found) = found else {
+        let nearest = measured.iter().max_by(|a, b| a.agreement.total_cmp(&b.agreement)).map(|best| {
+            format!(
+                "; the nearest is {} with {:+.3} points and {:.3} % agreement",
+                best.name, best.difference, best.agreement
+            )
+        });
+        return Err(Failure::Usage(format!(
+            "no plan of these candidates has {}{}; allow more, or add candidates with --candidate",
+            arguments.budget(),
+            nearest.unwrap_or_default()
+        )));
+    };
+    let plan = plan_of(model.sites(), &choices, &planned[found].choices);
+    let text =
+        format!("# Chosen by polyact {} for {}.\n{}", env!("CARGO_PKG_VERSION"), arguments.budget(), plan.text());
+    let images_text = bounded::read_text(&images_file(sensitivity.path().unwrap_or(&arguments.out)), bounded::TABLE)
+        .unwrap_or_default();
+    write("--out", &images_file(&arguments.out), images_text.as_bytes())?;
+    write("--out", &arguments.out, text.as_bytes())?;
+
+    let rest = arguments.reading.evaluated(&dataset, UntilOptions::default())?;
+    let scope = Scope { images: &rest.images, ..scope };
+    let substitution = chosen(&choices, &planned[found].choices);
+    let bar = progress_bar(rest.images.len(), arguments.quiet);
+    let mut evaluation = Evaluation::default();
+    let evaluated = Session::new(&models, scope).evaluate(
+        &[substitution],
+        &mut evaluation,
+        &mut Progress { bar: &bar, margins: None },
+    );
+    bar.finish_and_clear();
+    evaluated?;
+    tell_broken(&dataset, &evaluation.broken);
+    print(&for_people(arguments.minimize, &measured, &arguments.out, &evaluation.tallies[0]))
+}
+
+/// Memory for images and logits that several runs over the calibration images have in common.
+const KEPT: usize = 1 << 30;
+
+/// Plans, and what they are worth on the calibration images.
+struct Search<'a> {
+    arguments: &'a Arguments,
+    models: &'a [Model],
+    circuit: &'a Circuit,
+    choices: &'a [Vec<Candidate>],
+    session: Session<'a>,
+    images: usize,
+    /// Of the exact network, of each calibration image.
+    margins: Vec<f64>,
+    measured: Vec<Measured>,
+}
+
+impl Search<'_> {
+    fn sites(&self) -> &[Site] {
+        self.models[0].sites()
+    }
+
+    /// The same SPEC at every site that takes it.
+    fn uniform(&mut self, relu: &[Spec], maxpool: &[Spec]) -> Result<(), Failure> {
+        let mut named = Vec::new();
+        for spec in relu {
+            let pool = match spec {
+                Spec::Fitted(fitted) => Spec::Fitted(FittedSpec { by_channel: false, ..fitted.clone() }),
+                _ => spec.clone(),
+            };
+            let pool = if maxpool.contains(&pool) { pool } else { maxpool.last().cloned().unwrap_or(pool) };
+            let at = |(site, all): (&Site, &Vec<Candidate>)| {
+                let wanted = if site.kind.is_pool() { &pool } else { spec };
+                all.iter().position(|candidate| candidate.spec == *wanted)
+            };
+            if let Some(choices) = self.sites().iter().zip(self.choices).map(at).collect::<Option<Vec<usize>>>() {
+                named.push((spec.to_string(), choices));
+            }
+        }
+        self.measure("uniform", named)
+    }
+
+    /// The cheapest plan that keeps the budget: those at a few costs are measured first, then those between.
+    fn cheapest(&mut self, planned: &[Planned]) -> Result<Option<usize>, Failure> {
+        let (mut low, mut high) = (0, planned.len());
+        let mut best = None;
+        while low < high {
+            let count = TOGETHER.min(high - low);
+            let at: Vec<usize> =
+                (0..count).map(|i| if count == 1 { low } else { low + i * (high - 1 - low) / (count - 1) }).collect();
+            let first = self.measured.len();
+            let names =
+                at.iter().map(|&at| (format!("plan {}", planned[at].cost), planned[at].choices.clone())).collect();
+            self.measure("plan", names)?;
+            let fits = (0..at.len()).find(|&i| self.arguments.fits(&self.measured[first + i]));
+            match fits {
+                Some(i) => {
+                    best = Some(at[i]);
+                    high = at[i];
+                    low = if i == 0 { high } else { at[i - 1] + 1 };
+                }
+                None => {
+                    low = at.last().map_or(high, |last| last + 1);
+                }
+            }
+        }
+        Ok(best)
+    }
+
+    /// Evaluate choices on the calibration images, all in one run.
+    fn measure(&mut self, kind: &'static str, named: Vec<(String, Vec<usize>)>) -> Result<(), Failure> {
+        let substitutions: Vec<Substitution> = named.iter().map(|(_, choices)| chosen(self.choices, choices)).collect();
+        if substitutions.is_empty() {
+            return Ok(());
+        }
+        let bar = progress_bar(self.images, self.arguments.quiet);
+        bar.set_message(format!("{} plans", substitutions.len()));
+        let mut evaluation = Evaluation::default();
+        let mut margins = Vec::new();
+        let mut progress = Progress { bar: &bar, margins: Some(&mut margins) };
+        let evaluated = self.session.evaluate(&substitutions, &mut evaluation, &mut progress);
+        bar.finish_and_clear();
+        evaluated?;
+        self.margins = margins;
+        for ((name, choices), (tally, substitution)) in
+            named.into_iter().zip(evaluation.tallies.iter().zip(&substitutions))
+        {
+            let variance: f64 = self.choices.iter().zip(&choices).map(|(all, &at)| all[at].variance).sum();
+            let total = substitution.total(self.sites(), self.models[0].graph());
+            let forms = substitution.forms(self.sites());
+            let sum = |cost: fn(&Candidate) -> u32| {
+                self.choices.iter().zip(&choices).map(|(all, &at)| u64::from(cost(&all[at]))).sum::<u64>()
+            };
+            self.measured.push(Measured {
+                kind,
+                name,
+                bootstraps: fewest(self.circuit, &self.arguments.ckks, &forms)
+                    .ok()
+                    .map(|placement| placement.bootstraps),
+                total_depth: total.and_then(|total| total.depth),
+                depth_sum: sum(|candidate| candidate.cost.depth),
+                mults: sum(|candidate| candidate.cost.multiplications),
+                predicted: 100.0 * crate::evaluation::agreement(&self.margins, variance),
+                agreement: tally.score.agreement(),
+                difference: tally.score.top1() - tally.score.top1_exact(),
+                overflow_images: tally.overflow_images,
+                minimize: self.arguments.minimize,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Draws progress, and keeps the margins of the first configuration's images.
+struct Progress<'a> {
+    bar: &'a indicatif::ProgressBar,
+    margins: Option<&'a mut Vec<f64>>,
+}
+
+impl Observer for Progress<'_> {
+    fn image(&mut self, configuration: usize, prediction: &Prediction) -> std::io::Result<()> {
+        if let (0, Some(margins)) = (configuration, &mut self.margins) {
+            margins.push(prediction.margin);
+        }
+        Ok(())
+    }
+
+    fn batch(&mut self, _batch: &Evaluation, all: &Evaluation) -> std::io::Result<()> {
+        self.bar.set_position(all.position() as u64);
+        Ok(())
+    }
+}

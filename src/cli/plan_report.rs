@@ -1,0 +1,130 @@
+//! What `polyact plan` measured, as a table, a CSV file and points of a figure.
+
+use std::path::Path;
+
+use super::Failure;
+use crate::evaluation::{Minimize, Tally};
+use crate::report::plan_front::Point;
+use crate::report::{Align, table};
+
+/// A choice for all sites, on the calibration images.
+#[derive(Debug, Clone)]
+pub(super) struct Measured {
+    /// `plan` or `uniform`.
+    pub kind: &'static str,
+    pub name: String,
+    /// None where an activation does not fit the levels.
+    pub bootstraps: Option<u64>,
+    /// Along the longest path.
+    pub total_depth: Option<u32>,
+    /// Of all sites.
+    pub depth_sum: u64,
+    pub mults: u64,
+    /// Agreement in percent as the sensitivities have it.
+    pub predicted: f64,
+    pub agreement: f64,
+    /// In points of top-1.
+    pub difference: f64,
+    pub overflow_images: usize,
+    pub minimize: Minimize,
+}
+
+impl Minimize {
+    /// As figures name it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Minimize::Bootstraps => "bootstrappings",
+            Minimize::Depth => "levels of all activations",
+            Minimize::Mults => "products of ciphertexts",
+        }
+    }
+}
+
+impl Measured {
+    fn cost(&self) -> Option<u64> {
+        match self.minimize {
+            Minimize::Bootstraps => self.bootstraps,
+            Minimize::Depth => Some(self.depth_sum),
+            Minimize::Mults => Some(self.mults),
+        }
+    }
+
+    pub fn point(&self) -> Point {
+        let cost = self.cost().map_or(f64::NAN, |cost| cost as f64);
+        Point { cost, agreement: self.agreement, planned: self.kind == "plan" }
+    }
+}
+
+fn known<T: ToString>(number: Option<T>) -> String {
+    number.map(|number| number.to_string()).unwrap_or_default()
+}
+
+pub(super) fn front_csv(measured: &[Measured]) -> Result<String, Failure> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record([
+        "kind", "name", "bootstraps", "total_depth", "depth_sum", "total_mults", "agreement_predicted", "agreement",
+        "top1_diff", "overflow_images",
+    ])?;
+    for plan in measured {
+        writer.write_record([
+            plan.kind.to_owned(),
+            plan.name.clone(),
+            known(plan.bootstraps),
+            known(plan.total_depth),
+            plan.depth_sum.to_string(),
+            plan.mults.to_string(),
+            format!("{:.3}", plan.predicted),
+            format!("{:.3}", plan.agreement),
+            format!("{:.3}", plan.difference),
+            plan.overflow_images.to_string(),
+        ])?;
+    }
+    let bytes = writer.into_inner().map_err(|error| Failure::Output(error.into_error()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The table of what was measured, and the plan on images that were not used.
+pub(super) fn for_people(minimize: Minimize, measured: &[Measured], out: &Path, tally: &Tally) -> String {
+    let header = [
+        ("on calibration images", Align::Left),
+        ("bootstrappings", Align::Right),
+        ("depth", Align::Right),
+        ("mults", Align::Right),
+        ("predicted", Align::Right),
+        ("agreement", Align::Right),
+        ("difference", Align::Right),
+        ("images out", Align::Right),
+    ];
+    let mut sorted: Vec<&Measured> = measured.iter().collect();
+    sorted.sort_by_key(|plan| (plan.kind == "plan", plan.cost().unwrap_or(u64::MAX), plan.depth_sum));
+    sorted.dedup_by(|a, b| a.kind == "plan" && a.kind == b.kind && a.name == b.name);
+    let rows = sorted.iter().map(|plan| {
+        vec![
+            plan.name.clone(),
+            known(plan.bootstraps),
+            known(plan.total_depth),
+            plan.mults.to_string(),
+            format!("{:.2}", plan.predicted),
+            format!("{:.2}", plan.agreement),
+            format!("{:+.3}", plan.difference),
+            plan.overflow_images.to_string(),
+        ]
+    });
+    let score = &tally.score;
+    let difference = score.top1() - score.top1_exact();
+    let half = 1.96 * score.difference_standard_error();
+    table(&header, rows)
+        + &format!(
+            "\nthe least {} within the budget: {}\non {} other images: top-1 {:.3} %, exact {:.3} %, difference {difference:+.3} points \
+             (95 % interval {:+.3} to {:+.3}), agreement {:.3} %, {} images out of range\n",
+            minimize.name(),
+            out.display(),
+            score.images(),
+            score.top1(),
+            score.top1_exact(),
+            difference - half,
+            difference + half,
+            score.agreement(),
+            tally.overflow_images,
+        )
+}
