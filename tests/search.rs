@@ -67,6 +67,31 @@ fn a_front_is_drawn_beside_what_is_printed() {
     assert!(fails(&["search", "--alpha", "7", "--front", "--plot", text(&missing)], 1).contains("--plot "));
 }
 
+/// Two stages of degrees up to 27 reach 2^-10 in 11 levels of OpenFHE, where the published set takes 13.
+#[test]
+fn costs_are_those_of_the_table_asked_for_and_every_form_names_it() {
+    let by = |costs: &str, format: &str| {
+        let degrees = ["search", "--alpha", "10", "--max-degree", "27"];
+        polyact_succeeds(&[degrees.as_slice(), &["--costs", costs, "--format", format]].concat())
+    };
+    let found: Value = serde_json::from_str(&by("openfhe", "json")).unwrap();
+    let set = &found["sets"][0];
+    assert_eq!((&found["costs"], set["depth"].as_u64()), (&Value::from("openfhe"), Some(11)));
+    assert_eq!((set["published"]["depth"].as_u64(), set["published"]["mults"].as_u64()), (Some(13), Some(19)));
+    assert!(by("openfhe", "table").contains("those of one ReLU, as in OpenFHE 1.5\n"));
+    assert!(by("best", "table").contains("those of one ReLU, with the fewest products known\n"));
+    assert!(by("published", "table").contains("those of one ReLU\n"));
+    let csv = by("lattigo", "csv");
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let row: std::collections::HashMap<String, String> = reader.deserialize().next().unwrap().unwrap();
+    assert_eq!((row["degrees"].as_str(), row["depth"].as_str(), row["costs"].as_str()), ("7,7,13", "11", "lattigo"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let plot = folder.path().join("front.svg");
+    polyact_succeeds(&["search", "--alpha", "7", "--front", "--costs", "openfhe", "--plot", text(&plot)]);
+    assert!(std::fs::read_to_string(&plot).unwrap().contains("as in OpenFHE 1.5"));
+}
+
 /// max(a, b) has the error of ReLU at a − b.
 #[test]
 fn max_and_relu_have_the_same_sets() {

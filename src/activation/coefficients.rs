@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Clenshaw;
-use crate::minimax::{Composite, DesignError, Real, Stage, check_degrees, decimal, exact_decimal, to_f64};
+use crate::minimax::{Composite, CostTable, DesignError, Real, Stage, check_degrees, decimal, exact_decimal, to_f64};
 
 /// The number of the JSON form; another one cannot be read.
 const SCHEMA: u32 = 1;
@@ -29,6 +29,9 @@ pub struct Coefficients {
     relu_error: String,
     depth: u32,
     mults: u32,
+    /// The name of the table of depth and multiplications, if it is not the published one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    costs: Option<String>,
     stages: Vec<StageForm>,
 }
 
@@ -64,9 +67,9 @@ struct Term {
 }
 
 impl Coefficients {
-    /// The form of `composite`.
-    pub fn of(composite: &Composite) -> Coefficients {
-        let cost = composite.relu_cost();
+    /// The form of `composite` with the cost that `costs` says.
+    pub fn of(composite: &Composite, costs: CostTable) -> Coefficients {
+        let cost = costs.relu(&composite.degrees());
         Coefficients {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -77,6 +80,7 @@ impl Coefficients {
             relu_error: decimal(&composite.relu_error, 15),
             depth: cost.depth,
             mults: cost.multiplications,
+            costs: (costs != CostTable::Published).then(|| costs.name().to_owned()),
             stages: composite.stages.iter().map(StageForm::of).collect(),
         }
     }
@@ -304,7 +308,7 @@ mod tests {
     }
 
     fn json(composite: &Composite) -> String {
-        serde_json::to_string_pretty(&Coefficients::of(composite)).unwrap()
+        serde_json::to_string_pretty(&Coefficients::of(composite, CostTable::Published)).unwrap()
     }
 
     #[test]
@@ -373,7 +377,7 @@ mod tests {
     #[test]
     fn csv_has_a_line_a_power_and_the_numbers_of_the_json_form() {
         let composite = designed(&[3, 7]);
-        let csv = Coefficients::of(&composite).csv().unwrap();
+        let csv = Coefficients::of(&composite, CostTable::Published).csv().unwrap();
         let mut reader = csv::Reader::from_reader(csv.as_bytes());
         assert_eq!(reader.headers().unwrap(), CSV_COLUMNS.as_slice());
         let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();

@@ -132,7 +132,7 @@ impl CoefficientFile {
 mod tests {
     use super::*;
     use crate::activation::{Clenshaw, Coefficients, Spec, plain_list};
-    use crate::minimax::{Composite, DEFAULT_BITS, Epsilon};
+    use crate::minimax::{Composite, CostTable, DEFAULT_BITS, Epsilon};
     use proptest::prelude::*;
 
     fn written(name: &str, content: &str) -> (tempfile::TempDir, String) {
@@ -156,7 +156,7 @@ mod tests {
         for degrees in [&[5][..], &[7, 15], &[15, 27, 29]] {
             let numbers: Vec<String> = degrees.iter().map(u32::to_string).collect();
             let direct = designed(&format!("minimax:{}", numbers.join(","))).unwrap();
-            let form = serde_json::to_string(&Coefficients::of(&composite(degrees))).unwrap();
+            let form = serde_json::to_string(&Coefficients::of(&composite(degrees), CostTable::OpenFhe)).unwrap();
             let (_folder, path) = written("c.json", &form);
             let (_folder, plain) = written("c.txt", &plain_list(&composite(degrees)));
             for spec in [format!("file:{path}"), format!("file:{plain}@{}", numbers.join(","))] {
@@ -194,7 +194,7 @@ mod tests {
         assert!(refused("0\n-1.5\n0\n0.5\n", "@3").contains("does not approximate sign"));
         // Overflow to infinity.
         assert!(refused("0\n1e200\n0\n1e200\n0\n1e200\n0\n1e200\n", "@3,3").contains("is inf in f64"));
-        let form = serde_json::to_string(&Coefficients::of(&composite(&[3, 5]))).unwrap();
+        let form = serde_json::to_string(&Coefficients::of(&composite(&[3, 5]), CostTable::Published)).unwrap();
         let declared = refused(&form.replace("e-2\",\"depth", "e-3\",\"depth"), "");
         assert!(declared.contains("it declares the ReLU error"), "{declared}");
     }
@@ -203,14 +203,14 @@ mod tests {
     fn f32_takes_the_series_of_the_json_form_and_refuses_lists() {
         for degrees in [&[7, 15][..], &[63, 63]] {
             let composite = composite(degrees);
-            let form = serde_json::to_string(&Coefficients::of(&composite)).unwrap();
+            let form = serde_json::to_string(&Coefficients::of(&composite, CostTable::Published)).unwrap();
             let (_folder, path) = written("c.json", &form);
             let spec = format!("file:{path}").parse::<Spec>().unwrap();
             let sign = Sign::design(&spec, Arithmetic::F32).unwrap().unwrap();
             assert_eq!(sign.single(), Some(&Clenshaw::of(&composite)));
             assert!((sign.bound() / Sign::of(&composite).bound() - 1.0).abs() < 0.01);
         }
-        let form = serde_json::to_string(&Coefficients::of(&composite(&[3]))).unwrap();
+        let form = serde_json::to_string(&Coefficients::of(&composite(&[3]), CostTable::Published)).unwrap();
         let (_folder, short) = written("c.json", &form.replace("\"order\":3", "\"order\":5"));
         let (_folder, list) = written("c.txt", &plain_list(&composite(&[7, 7])));
         for spec in [format!("file:{short}"), format!("file:{list}@7,7")] {

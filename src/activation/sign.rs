@@ -3,8 +3,8 @@
 use super::accuracy::{is_kept, relu_error_f32, relu_error_f64};
 use super::spec::{Spec, SpecError};
 use super::{Arithmetic, Clenshaw};
-use crate::minimax::cost::{self, Cost};
-use crate::minimax::{Composite, DEFAULT_BITS, to_f64};
+use crate::minimax::cost::Cost;
+use crate::minimax::{Composite, CostTable, DEFAULT_BITS, to_f64};
 
 /// A composition of odd polynomials in f64 or f32.
 #[derive(Debug, Clone)]
@@ -54,8 +54,7 @@ impl Sign {
 
     /// The sign of coefficients c_1, c_3, … for each of `degrees`, in f32 if there are series; its bound is measured.
     pub(super) fn measured(stages: Vec<Vec<f64>>, single: Option<Clenshaw>, degrees: &[u32]) -> Sign {
-        let cost = degrees.iter().fold(cost::FINAL_PRODUCT, |sum, &degree| sum + cost::odd_polynomial(degree));
-        let mut sign = Sign { stages, single, bound: 0.0, cost };
+        let mut sign = Sign { stages, single, bound: 0.0, cost: CostTable::Published.relu(degrees) };
         sign.bound = sign.relu_error();
         sign
     }

@@ -12,7 +12,7 @@ use super::plot::{FIGURES, PlotFile, plot_file};
 use crate::activation::{
     Clenshaw, Coefficients, Sign, Spec, parse_degrees, parse_epsilon, plain_list, relu_error_f32, relu_error_f64,
 };
-use crate::minimax::{Composite, DEFAULT_BITS, DesignError, Epsilon, cost, decimal, to_f64};
+use crate::minimax::{Composite, CostTable, DEFAULT_BITS, DesignError, Epsilon, decimal, to_f64};
 use crate::report::{Align, composition, snippet, table};
 
 /// Design the composition of minimax polynomials that approximates sign, and with it ReLU and max; or one polynomial for
@@ -31,6 +31,9 @@ pub struct Arguments {
     alpha: Option<u32>,
     #[command(flatten)]
     function: FunctionOptions,
+    /// What the stages cost: depth and multiplications in tables, JSON and the comments of source code
+    #[arg(long, value_name = "TABLE", value_enum, default_value_t = CostTable::Published)]
+    costs: CostTable,
     /// Bits of precision to compute with, at least; more are taken where needed (64 to 65536)
     #[arg(long, value_name = "BITS", default_value_t = DEFAULT_BITS, allow_negative_numbers = true)]
     precision: usize,
@@ -50,6 +53,7 @@ const EXAMPLES: &str = "Examples:
   polyact design --alpha 14 --format json --out alpha14.json
   polyact design --degrees 7,15,27 --epsilon 0.004 --format csv
   polyact design --alpha 14 --format lattigo --out sign.go
+  polyact design --alpha 14 --costs openfhe
   polyact design --alpha 14 --plot alpha14.svg
   polyact design --function silu --interval -8,8 --degree 59
   polyact design --function step --interval -8,-0.1 --interval 0.1,8 --degree 27 --format json
@@ -100,18 +104,19 @@ fn composed(arguments: &Arguments) -> Result<String, Failure> {
     if let Some(file) = &arguments.plot {
         file.write(&composition::figure(&composite, arguments.alpha))?;
     }
+    let costs = arguments.costs;
     Ok(match arguments.format {
-        Format::Table => for_people(&composite),
-        Format::Json => serde_json::to_string_pretty(&Coefficients::of(&composite))? + "\n",
-        Format::Csv => Coefficients::of(&composite).csv()?,
+        Format::Table => for_people(&composite, costs),
+        Format::Json => serde_json::to_string_pretty(&Coefficients::of(&composite, costs))? + "\n",
+        Format::Csv => Coefficients::of(&composite, costs).csv()?,
         Format::List => plain_list(&composite),
-        Format::Lattigo => snippet::lattigo(&composite),
-        Format::Openfhe => snippet::openfhe(&composite),
-        Format::Orion => snippet::orion(&composite),
+        Format::Lattigo => snippet::lattigo(&composite, costs),
+        Format::Openfhe => snippet::openfhe(&composite, costs),
+        Format::Orion => snippet::orion(&composite, costs),
     })
 }
 
-fn for_people(composite: &Composite) -> String {
+fn for_people(composite: &Composite, costs: CostTable) -> String {
     let header = [
         ("stage", Align::Right),
         ("degree", Align::Right),
@@ -124,7 +129,7 @@ fn for_people(composite: &Composite) -> String {
         ("mults", Align::Right),
     ];
     let rows = composite.stages.iter().enumerate().map(|(i, stage)| {
-        let (error, cost) = (&stage.minimax.error, cost::odd_polynomial(stage.degree));
+        let (error, cost) = (&stage.minimax.error, costs.odd_polynomial(stage.degree));
         let unevenness = (error - &stage.minimax.lower_bound) / error;
         vec![
             (i + 1).to_string(),
@@ -138,13 +143,13 @@ fn for_people(composite: &Composite) -> String {
             cost.multiplications.to_string(),
         ]
     });
-    let relu = composite.relu_cost();
+    let relu = costs.relu(&composite.degrees());
     let relu_error = to_f64(&composite.relu_error);
     table(&header, rows)
         + &format!(
             "\nepsilon     {:e}\nsign error  {}  for epsilon <= |x| <= 1\nReLU error  {}  on [-1,1], 2^{:.3}\n            \
              {}\n  in f64    {:.7e}  monomials, Horner's scheme\n  in f32    {:.7e}  Chebyshev series, Clenshaw's \
-             recurrence\nReLU cost   depth {}, non-scalar multiplications {}\n",
+             recurrence\nReLU cost   depth {}, non-scalar multiplications {}{}\n",
             composite.epsilon,
             decimal(&composite.sign_error(), 8),
             decimal(&composite.relu_error, 8),
@@ -154,5 +159,6 @@ fn for_people(composite: &Composite) -> String {
             relu_error_f32(&Clenshaw::of(composite)),
             relu.depth,
             relu.multiplications,
+            costs.remark(),
         )
 }

@@ -16,7 +16,7 @@ use crate::report::{Align, table};
 pub(super) struct FunctionOptions {
     /// Approximate this function by one polynomial: relu, sigmoid, silu, gelu, tanh, exp, 1/x, step, sign or abs
     #[arg(long, value_name = "F", value_parser = function, requires_all = ["interval", "degree"])]
-    #[arg(conflicts_with_all = ["degrees", "epsilon", "alpha", "plot"])]
+    #[arg(conflicts_with_all = ["degrees", "epsilon", "alpha", "costs", "plot"])]
     function: Option<Function>,
     /// An interval of the function's domain; several make a union
     #[arg(long, value_name = "A,B", value_parser = interval, allow_hyphen_values = true, requires = "function")]

@@ -8,6 +8,7 @@ mod calibrate;
 mod configuration;
 #[cfg(feature = "libtorch")]
 mod cost;
+mod cost_table;
 mod design;
 mod design_format;
 mod design_function;

@@ -10,8 +10,8 @@ use super::output::{Files, deliver};
 use super::plot::{FIGURES, PlotFile, plot_file};
 use crate::activation::parse_epsilon;
 use crate::minimax::{
-    Composite, DEFAULT_BITS, Epsilon, Found, MAX_SEARCHED_DEGREE, Objective, Purpose, Search, SearchError, paper_set,
-    to_f64,
+    Composite, CostTable, DEFAULT_BITS, Epsilon, Found, MAX_SEARCHED_DEGREE, Objective, Purpose, Search, SearchError,
+    paper_set, to_f64,
 };
 use crate::report::{Align, front, table};
 
@@ -38,6 +38,9 @@ pub struct Arguments {
     /// What to make least first; the other decides between equals
     #[arg(long, value_enum, default_value_t = First::Depth)]
     objective: First,
+    /// What the stages cost
+    #[arg(long, value_name = "TABLE", value_enum, default_value_t = CostTable::Published)]
+    costs: CostTable,
     /// Print the whole trade-off: the sets that none beats in error, depth and multiplications at once, from the
     /// largest error asked for to the smallest
     #[arg(long, conflicts_with = "objective")]
@@ -57,6 +60,7 @@ const EXAMPLES: &str = "Examples:
   polyact search --alpha 4..14
   polyact search --error 1e-4 --objective mults --max-degree 15
   polyact search --alpha 12 --front
+  polyact search --alpha 7..14 --costs openfhe
   polyact search --alpha 4..14 --front --format csv --out front.csv --plot front.svg
   polyact search --for sign --epsilon 0.01 --alpha 10 --format json";
 
@@ -135,14 +139,14 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let of_error = arguments.error.iter().map(|&error| Target { alpha: None, error });
     let targets: Vec<Target> = of_alpha.chain(of_error).collect();
 
-    let mut search = Search::new(purpose, arguments.max_degree).map_err(failure)?;
+    let mut search = Search::new(purpose, arguments.max_degree, arguments.costs).map_err(failure)?;
     let sets = if arguments.front {
         let largest = targets.iter().map(|target| target.error).fold(f64::NEG_INFINITY, f64::max);
         let smallest = targets.iter().map(|target| target.error).fold(f64::INFINITY, f64::min);
         let front = search.front(largest, smallest).map_err(failure)?;
         if let Some(file) = &arguments.plot {
             let errors: Vec<f64> = targets.iter().map(|target| target.error).collect();
-            file.write(&front::figure(&front, &errors, arguments.function.name()))?;
+            file.write(&front::figure(&front, &errors, arguments.function.name(), arguments.costs))?;
         }
         front.iter().map(|found| DegreeSet::of(found, None)).collect()
     } else {
@@ -153,7 +157,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         let found = |target: &Target| -> Result<DegreeSet, Failure> {
             let mut set = DegreeSet::of(&search.cheapest(target.error, objective).map_err(failure)?, Some(*target));
             set.published = match (target.alpha, purpose) {
-                (Some(alpha), Purpose::Relu) => published(alpha)?,
+                (Some(alpha), Purpose::Relu) => published(alpha, arguments.costs)?,
                 _ => None,
             };
             Ok(set)
@@ -161,17 +165,18 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         targets.iter().map(found).collect::<Result<Vec<_>, _>>()?
     };
     let text = match arguments.format {
-        Format::Table => for_people(&sets, arguments.function),
+        Format::Table => for_people(&sets, arguments.function, arguments.costs),
         Format::Json => {
             let result = Sets {
                 version: env!("CARGO_PKG_VERSION"),
                 function: arguments.function,
                 max_degree: arguments.max_degree,
+                costs: arguments.costs.name(),
                 sets,
             };
             serde_json::to_string_pretty(&result)? + "\n"
         }
-        Format::Csv => as_csv(&sets)?,
+        Format::Csv => as_csv(&sets, arguments.costs)?,
     };
     deliver(out, &text)
 }
@@ -186,13 +191,13 @@ fn failure(error: SearchError) -> Failure {
     }
 }
 
-/// The published set for ReLU and max, with the errors it has at its own ε.
-fn published(alpha: u32) -> Result<Option<Published>, Failure> {
+/// The published set for ReLU and max, with the errors it has at its own ε and what `costs` says of it.
+fn published(alpha: u32, costs: CostTable) -> Result<Option<Published>, Failure> {
     let Some(set) = paper_set(alpha) else {
         return Ok(None);
     };
     let composite = Composite::design(set.degrees, &Epsilon::Given(set.epsilon), DEFAULT_BITS)?;
-    let cost = composite.relu_cost();
+    let cost = costs.relu(set.degrees);
     Ok(Some(Published {
         degrees: composite.degrees(),
         epsilon: composite.epsilon,
@@ -209,6 +214,8 @@ struct Sets {
     #[serde(rename = "for")]
     function: Function,
     max_degree: u32,
+    /// The name of the table that depths and multiplications are from.
+    costs: &'static str,
     sets: Vec<DegreeSet>,
 }
 
@@ -254,7 +261,7 @@ impl DegreeSet {
     }
 }
 
-fn for_people(sets: &[DegreeSet], function: Function) -> String {
+fn for_people(sets: &[DegreeSet], function: Function, costs: CostTable) -> String {
     let error = format!("{} error", function.name());
     let mut header = vec![
         ("target", Align::Right),
@@ -297,19 +304,20 @@ fn for_people(sets: &[DegreeSet], function: Function) -> String {
         let beside = compared.then(|| published.unwrap_or_default()).into_iter().flatten();
         target.into_iter().chain(found).chain(beside).collect()
     });
-    let mut text =
-        table(&header, rows) + &format!("\ndepth and multiplications are those of one {}\n", function.name());
+    let mut text = table(&header, rows)
+        + &format!("\ndepth and multiplications are those of one {}{}\n", function.name(), costs.remark());
     if compared {
         text += "published: arXiv 2105.10879, designed anew with its own epsilon\n";
     }
     text
 }
 
-fn as_csv(sets: &[DegreeSet]) -> Result<String, Failure> {
+fn as_csv(sets: &[DegreeSet], costs: CostTable) -> Result<String, Failure> {
     let number = |number: f64| format!("{number:e}");
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
         "alpha", "target", "degrees", "epsilon", "error", "sign_error", "relu_error", "depth", "mults", "version",
+        "costs",
     ])?;
     for set in sets {
         writer.write_record([
@@ -323,6 +331,7 @@ fn as_csv(sets: &[DegreeSet]) -> Result<String, Failure> {
             set.depth.to_string(),
             set.mults.to_string(),
             env!("CARGO_PKG_VERSION").to_owned(),
+            costs.name().to_owned(),
         ])?;
     }
     let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;

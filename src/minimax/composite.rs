@@ -4,7 +4,8 @@
 //! [−1−τ_i, −1+τ_i] ∪ [1−τ_i, 1+τ_i]; outside (−ε, ε) the composition is then within τ_k of sign
 //! (Lee et al., arXiv 2105.10879, section 3). All degrees are odd and all polynomials are.
 
-use super::cost::{self, Cost};
+use super::cost::Cost;
+use super::cost_table::CostTable;
 use super::real::{Real, real, to_f64};
 use super::remez::{Minimax, RemezError, fractions, minimax_of_one, odd};
 
@@ -172,14 +173,9 @@ impl Composite {
         self.stages.iter().fold(x.clone(), |y, stage| stage.value(&y))
     }
 
-    /// The cost of the approximate sign.
-    pub fn sign_cost(&self) -> Cost {
-        self.stages.iter().map(|stage| cost::odd_polynomial(stage.degree)).fold(Cost::default(), |sum, c| sum + c)
-    }
-
-    /// The cost of the approximate ReLU, and of one approximate max.
+    /// The published cost of the approximate ReLU, and of one approximate max.
     pub fn relu_cost(&self) -> Cost {
-        self.sign_cost() + cost::FINAL_PRODUCT
+        CostTable::Published.relu(&self.degrees())
     }
 
     /// For each stage c_1, c_3, …, rounded to the nearest f64.

@@ -55,6 +55,18 @@ pub fn polynomial(degree: u32, parity: Parity) -> Cost {
     }
 }
 
+/// The cost of a polynomial of `degree` ≥ 2 evaluated as one that is neither even nor odd, at the least depth, with as many
+/// baby steps as the count of products by Bossuat et al. says: T_1 to T_{2^l − 1} with the l that makes
+/// 2^l + 2^(m−l) + m − l − 3 least, and the smaller l of two equals; m = ⌈log2(degree+1)⌉. That count allows one level more
+/// than the least depth, so what is spent here can be more.
+pub(super) fn general_polynomial_by_the_formula(degree: u32) -> Cost {
+    let depth = ceil_log2(degree + 1);
+    let formula = |&l: &u32| (1u32 << l) + (1 << (depth - l)) - l;
+    let babies = (1..=depth).min_by_key(formula).unwrap_or(1);
+    let plan = Plan { babies, giants: depth - 1, odd: false };
+    Cost { depth, multiplications: plan.multiplications(degree, depth).unwrap_or(u32::MAX) }
+}
+
 /// T_2 = 2x² − 1.
 const TWICE: Cost = Cost { depth: 1, multiplications: 1 };
 
@@ -72,7 +84,8 @@ fn fewest_multiplications(degree: u32, depth: u32, odd: bool) -> Option<u32> {
         .min()
 }
 
-fn ceil_log2(n: u32) -> u32 {
+/// ⌈log2 n⌉ for n ≥ 1.
+pub(super) fn ceil_log2(n: u32) -> u32 {
     n.next_power_of_two().trailing_zeros()
 }
 

@@ -8,6 +8,7 @@ mod approximation;
 mod chebyshev;
 mod composite;
 pub mod cost;
+mod cost_table;
 mod domain;
 mod exchange;
 mod extrema;
@@ -21,6 +22,7 @@ mod series;
 
 pub use approximation::{Approximation, ApproximationError, Method};
 pub use composite::{Composite, DEFAULT_BITS, DesignError, Epsilon, MAX_DEGREE, MAX_STAGES, Stage, check_degrees};
+pub use cost_table::CostTable;
 pub use domain::{Domain, DomainError, Interval};
 pub use function::{Function, FunctionError, Parity, UnknownFunction};
 pub use paper::{ALPHAS, PaperSet, paper_set};

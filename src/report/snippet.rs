@@ -12,13 +12,13 @@
 //! - Orion: `_Sign` in orion/nn/activation.py composes series on [−1, 1] whose last one runs from 0 to 1 instead of from
 //!   −1 to 1, so that ReLU is x·sign(x); its `fit` asks the backend for them, and the snippet's own `fit` brings them.
 
-use crate::minimax::{Composite, Real, decimal, to_f64};
+use crate::minimax::{Composite, CostTable, Real, decimal, to_f64};
 
 /// Significant digits of the decimal strings: more than the 128 bits of the widest ciphertext scale.
 const DIGITS: usize = 40;
 
 /// Go, for Lattigo.
-pub fn lattigo(composite: &Composite) -> String {
+pub fn lattigo(composite: &Composite, costs: CostTable) -> String {
     let rows = rows(composite, |d| format!("\"{}\"", decimal(d, DIGITS)), "\"0\"", "\t{", "},");
     format!(
         "{}// Each row has the Chebyshev coefficients of one stage on [-1,1], for minimax.NewPolynomial of Lattigo v6, package\n\
@@ -30,17 +30,23 @@ pub fn lattigo(composite: &Composite) -> String {
          package activation\n\n\
          // Sign is the composition, first stage first.\n\
          var Sign = [][]string{{\n{rows}}}\n",
-        header(composite, "// "),
+        header(composite, costs, "// "),
     )
 }
 
 /// C++, for OpenFHE.
-pub fn openfhe(composite: &Composite) -> String {
+pub fn openfhe(composite: &Composite, costs: CostTable) -> String {
     let rows = rows(composite, |d| format!("{:e}", to_f64(d)), "0", "    {", "},");
+    let levels = match costs {
+        CostTable::OpenFhe => "The depth above is that of its own evaluation.",
+        _ => {
+            "Its own evaluation takes more levels than the depth above: for the degree of each stage\n\
+             // see its FUNCTION_EVALUATION.md."
+        }
+    };
     format!(
         "{}// Each row has the Chebyshev coefficients of one stage on [-1,1], for EvalChebyshevSeries. OpenFHE halves the first\n\
-         // one of a row, which is 0. Its own evaluation takes more levels than the depth above: for the degree of each stage\n\
-         // see its FUNCTION_EVALUATION.md.\n\
+         // one of a row, which is 0. {levels}\n\
          #pragma once\n\n\
          #include <vector>\n\n\
          #include \"openfhe.h\"\n\n\
@@ -51,12 +57,12 @@ pub fn openfhe(composite: &Composite) -> String {
          for (const auto& stage : SIGN)\n        \
          x = x->GetCryptoContext()->EvalChebyshevSeries(x, stage, -1.0, 1.0);\n    \
          return x;\n}}\n",
-        header(composite, "// "),
+        header(composite, costs, "// "),
     )
 }
 
 /// Python, for Orion.
-pub fn orion(composite: &Composite) -> String {
+pub fn orion(composite: &Composite, costs: CostTable) -> String {
     let rows = rows(composite, |d| format!("{:e}", to_f64(d)), "0.0", "    [", "],");
     format!(
         "{}# Each row has the Chebyshev coefficients of one stage on [-1,1]. orion.nn.ReLU computes x*sign(x) with a sign from 0\n\
@@ -77,19 +83,19 @@ pub fn orion(composite: &Composite) -> String {
          module = orion.nn.ReLU(degrees=DEGREES)\n    \
          module.sign = Sign(DEGREES)\n    \
          return module\n",
-        header(composite, "# "),
+        header(composite, costs, "# "),
         composite.degrees(),
     )
 }
 
 /// What the composition is, in comments.
-fn header(composite: &Composite, comment: &str) -> String {
+fn header(composite: &Composite, costs: CostTable, comment: &str) -> String {
     let degrees: Vec<String> = composite.degrees().iter().map(u32::to_string).collect();
-    let cost = composite.relu_cost();
+    let cost = costs.relu(&composite.degrees());
     format!(
         "{comment}Sign as a composition of minimax polynomials of degrees {}, designed by polyact {}.\n\
          {comment}Error of sign {} for {:e} <= |x| <= 1, of ReLU {} on [-1,1].\n\
-         {comment}ReLU takes depth {} and {} non-scalar multiplications; there is no margin for the noise of the scheme.\n",
+         {comment}ReLU takes depth {} and {} non-scalar multiplications{}; there is no margin for the noise of the scheme.\n",
         degrees.join(","),
         env!("CARGO_PKG_VERSION"),
         decimal(&composite.sign_error(), 8),
@@ -97,6 +103,7 @@ fn header(composite: &Composite, comment: &str) -> String {
         decimal(&composite.relu_error, 8),
         cost.depth,
         cost.multiplications,
+        costs.remark(),
     )
 }
 
@@ -159,21 +166,22 @@ mod tests {
     #[test]
     fn lattigo_has_the_composition_in_its_convention() {
         for composite in composites() {
-            check(&composite, &read(&lattigo(&composite), "\t{", "},"), 1.0);
+            check(&composite, &read(&lattigo(&composite, CostTable::Published), "\t{", "},"), 1.0);
         }
     }
 
     #[test]
     fn openfhe_has_the_composition_in_its_convention() {
         for composite in composites() {
-            check(&composite, &read(&openfhe(&composite), "    {", "},"), 0.5);
+            check(&composite, &read(&openfhe(&composite, CostTable::Published), "    {", "},"), 0.5);
         }
     }
 
     #[test]
     fn every_header_says_version_degrees_errors_and_depth() {
         let composite = &composites()[1];
-        for snippet in [lattigo(composite), openfhe(composite), orion(composite)] {
+        let published = CostTable::Published;
+        for snippet in [lattigo(composite, published), openfhe(composite, published), orion(composite, published)] {
             let head: String = snippet.lines().take(3).collect();
             for part in
                 [env!("CARGO_PKG_VERSION"), "15,27,29", "1.03759765625e-3", "7.6992393e-5", "6.0338601e-5", "depth 15"]
@@ -181,5 +189,8 @@ mod tests {
                 assert!(head.contains(part), "{part}: {head}");
             }
         }
+        let of_library = openfhe(composite, CostTable::OpenFhe);
+        assert!(of_library.contains("depth 17 and 30 non-scalar multiplications, as in OpenFHE 1.5;"), "{of_library}");
+        assert!(!of_library.contains("more levels"));
     }
 }

@@ -8,8 +8,8 @@
 //!
 //! What is guaranteed. The error reported is that of [`Composite::design`], and it meets the target. No set of degrees up
 //! to the given one and of up to [`MAX_STAGES`] stages that is cheaper meets the target, whatever its ε; of the sets that
-//! cost the same, the one with the least error is taken. Cheaper is meant as [`Objective`] orders, in the cost model of
-//! [`cost`](super::cost). This holds as far as f64 decides: the tables of the bounds are right to 2e-5 and trusted to
+//! cost the same, the one with the least error is taken. Cheaper is meant as [`Objective`] orders, by the [`CostTable`] of
+//! the search, of which it only has to hold that every stage costs a level and a product. This holds as far as f64 decides: the tables of the bounds are right to 2e-5 and trusted to
 //! 1e-3, the errors of single sets are right to 1e-6, and a set within 1e-5 of the target is designed before it counts.
 //! It is about compositions in which each stage is the best approximation on the interval that the stage before leaves;
 //! other odd polynomials of the same degrees may do better for ReLU, though not for sign.
@@ -26,6 +26,7 @@ use rayon::prelude::*;
 use self::reach::{Bounded, Reach};
 use super::composite::{Composite, DesignError, Epsilon, MAX_STAGES};
 use super::cost::Cost;
+use super::cost_table::CostTable;
 use super::real::{Real, real};
 
 /// The largest degree of a stage that is searched.
@@ -66,7 +67,7 @@ pub struct Found {
     pub composite: Composite,
     /// By the purpose: the worst error of ReLU, or of sign.
     pub error: Real,
-    /// By the purpose: the cost of ReLU, or of sign.
+    /// By the purpose: the cost of ReLU, or of sign, by the table of the search.
     pub cost: Cost,
 }
 
@@ -92,6 +93,7 @@ pub enum SearchError {
 pub struct Search {
     purpose: Purpose,
     max_degree: u32,
+    table: CostTable,
     reach: Reach,
     /// The set with the least error, for each cost of sign that was asked for.
     best: HashMap<Cost, Estimate>,
@@ -106,11 +108,11 @@ struct Estimate {
 }
 
 impl Search {
-    /// A search among the odd degrees from 3 to `max_degree`.
+    /// A search among the odd degrees from 3 to `max_degree`, whose stages cost what `costs` says.
     ///
     /// # Errors
     /// [`SearchError::MaxDegree`] below 3 or above [`MAX_SEARCHED_DEGREE`]; [`SearchError::Epsilon`].
-    pub fn new(purpose: Purpose, max_degree: u32) -> Result<Search, SearchError> {
+    pub fn new(purpose: Purpose, max_degree: u32, costs: CostTable) -> Result<Search, SearchError> {
         if !(3..=MAX_SEARCHED_DEGREE).contains(&max_degree) {
             return Err(SearchError::MaxDegree(max_degree));
         }
@@ -119,8 +121,8 @@ impl Search {
         {
             return Err(SearchError::Epsilon(epsilon));
         }
-        let reach = Reach::new(purpose, max_degree, MAX_STAGES);
-        Ok(Search { purpose, max_degree, reach, best: HashMap::new() })
+        let reach = Reach::new(purpose, max_degree, MAX_STAGES, costs);
+        Ok(Search { purpose, max_degree, table: costs, reach, best: HashMap::new() })
     }
 
     /// The cheapest set with an error of at most `target`.
@@ -238,8 +240,8 @@ impl Search {
     fn design(&self, estimate: &Estimate) -> Result<Found, SearchError> {
         let composite = Composite::design(&estimate.degrees, &Epsilon::Given(estimate.epsilon), BITS)?;
         let (error, cost) = match self.purpose {
-            Purpose::Relu => (composite.relu_error.clone(), composite.relu_cost()),
-            Purpose::Sign { .. } => (composite.sign_error(), composite.sign_cost()),
+            Purpose::Relu => (composite.relu_error.clone(), self.table.relu(&estimate.degrees)),
+            Purpose::Sign { .. } => (composite.sign_error(), self.table.sign(&estimate.degrees)),
         };
         Ok(Found { composite, error, cost })
     }
@@ -247,24 +249,35 @@ impl Search {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::RangeInclusive;
+
     use super::*;
     use crate::minimax::{ALPHAS, DEFAULT_BITS, paper_set, to_f64};
 
     fn relu() -> Search {
-        Search::new(Purpose::Relu, MAX_SEARCHED_DEGREE).unwrap()
+        relu_by(CostTable::Published)
+    }
+
+    fn relu_by(costs: CostTable) -> Search {
+        Search::new(Purpose::Relu, MAX_SEARCHED_DEGREE, costs).unwrap()
     }
 
     fn target(alpha: u32) -> f64 {
         (-f64::from(alpha)).exp2()
     }
 
-    /// All sequences of odd degrees from 3 whose sign has a cost that `within` accepts.
-    fn all_sets(within: &dyn Fn(Cost) -> bool) -> Vec<Vec<u32>> {
+    /// Every degree that is searched.
+    fn all_degrees() -> Vec<u32> {
+        (3..=MAX_SEARCHED_DEGREE).step_by(2).collect()
+    }
+
+    /// All sequences of these degrees whose sign has a cost that `within` accepts.
+    fn all_sets(costs: CostTable, degrees: &[u32], within: &dyn Fn(Cost) -> bool) -> Vec<Vec<u32>> {
         let mut sets = Vec::new();
         let mut open = vec![(Vec::new(), Cost::default())];
         while let Some((set, cost)) = open.pop() {
-            for degree in (3..=MAX_SEARCHED_DEGREE).step_by(2) {
-                let cost = cost + crate::minimax::cost::odd_polynomial(degree);
+            for &degree in degrees {
+                let cost = cost + costs.odd_polynomial(degree);
                 if within(cost) {
                     let longer = [set.as_slice(), &[degree]].concat();
                     open.push((longer.clone(), cost));
@@ -276,23 +289,29 @@ mod tests {
     }
 
     /// The truth here is every set designed in arbitrary precision, without bounds, tables or f64.
-    fn agrees_with_brute_force(objective: Objective, alphas: [u32; 3], within: &dyn Fn(Cost) -> bool) {
-        let sets = all_sets(within);
+    fn agrees_with_brute_force(
+        costs: CostTable,
+        objective: Objective,
+        alphas: RangeInclusive<u32>,
+        within: &dyn Fn(Cost) -> bool,
+    ) {
+        let sets = all_sets(costs, &all_degrees(), within);
         let designs = sets.par_iter().map(|set| Composite::design(set, &Epsilon::Best, BITS).unwrap());
         let designs: Vec<Composite> = designs.collect();
         let order = |composite: &Composite| {
-            let Cost { depth, multiplications } = composite.relu_cost();
+            let Cost { depth, multiplications } = costs.relu(&composite.degrees());
             match objective {
                 Objective::Depth => (depth, multiplications),
                 Objective::Multiplications => (multiplications, depth),
             }
         };
-        let mut search = relu();
+        let mut search = relu_by(costs);
         for alpha in alphas {
             let good = designs.iter().filter(|composite| to_f64(&composite.relu_error) <= target(alpha));
             let best = good.min_by(|a, b| order(a).cmp(&order(b)).then(a.relu_error.cmp(&b.relu_error))).unwrap();
             let found = search.cheapest(target(alpha), objective).unwrap();
-            assert_eq!(found.composite.degrees(), best.degrees(), "alpha {alpha}");
+            assert_eq!(found.composite.degrees(), best.degrees(), "{costs:?}, alpha {alpha}");
+            assert_eq!(found.cost, costs.relu(&best.degrees()));
             let excess = to_f64(&(&found.error / &best.relu_error)) - 1.0;
             assert!(excess.abs() < 1e-8, "alpha {alpha}: {excess}");
         }
@@ -300,30 +319,96 @@ mod tests {
 
     #[test]
     fn least_depth_agrees_with_brute_force() {
-        agrees_with_brute_force(Objective::Depth, [4, 5, 6], &|cost| cost.depth <= 5);
+        agrees_with_brute_force(CostTable::Published, Objective::Depth, 4..=6, &|cost| cost.depth <= 5);
+        agrees_with_brute_force(CostTable::Best, Objective::Depth, 4..=6, &|cost| cost.depth <= 5);
+        agrees_with_brute_force(CostTable::OpenFhe, Objective::Depth, 4..=7, &|cost| cost.depth <= 7);
     }
 
     #[test]
     fn fewest_multiplications_agree_with_brute_force() {
-        agrees_with_brute_force(Objective::Multiplications, [5, 6, 7], &|cost| cost.multiplications <= 8);
+        for costs in CostTable::ALL {
+            agrees_with_brute_force(costs, Objective::Multiplications, 5..=7, &|cost| cost.multiplications <= 8);
+        }
+    }
+
+    /// Brute force in f64 over sets of degrees 5, 13 and 27, the last of their levels, found these sets of least depth, and
+    /// ciphertexts in OpenFHE confirmed 27,27 and 27,27,27. The search may find a cheaper set of the same depth.
+    #[test]
+    fn least_depths_in_openfhe_up_to_degree_27_are_those_of_brute_force() {
+        let known: [(&[u32], u32); 8] = [
+            (&[5, 13], 8),
+            (&[5, 27], 9),
+            (&[13, 27], 10),
+            (&[27, 27], 11),
+            (&[5, 13, 27], 13),
+            (&[5, 27, 27], 14),
+            (&[13, 27, 27], 15),
+            (&[27, 27, 27], 16),
+        ];
+        let mut search = Search::new(Purpose::Relu, 27, CostTable::OpenFhe).unwrap();
+        for (alpha, (degrees, depth)) in (7..).zip(known) {
+            let design = Composite::design(degrees, &Epsilon::Best, BITS).unwrap();
+            assert!(to_f64(&design.relu_error) <= target(alpha), "alpha {alpha}: {degrees:?}");
+            let (cost, found) = (CostTable::OpenFhe.relu(degrees), search.cheapest(target(alpha), Objective::Depth));
+            let found = found.unwrap().cost;
+            assert_eq!((cost.depth, found.depth), (depth, depth), "alpha {alpha}");
+            assert!(found.multiplications <= cost.multiplications, "alpha {alpha}");
+        }
+    }
+
+    /// No lower degree of a level does better than its last one, so these decide which depth is the least.
+    #[test]
+    fn least_depths_in_openfhe_agree_with_brute_force_over_the_last_degrees_of_its_levels() {
+        let sets = all_sets(CostTable::OpenFhe, &[5, 13, 27, 59, 63], &|cost| cost.depth <= 12);
+        let least_error = |depth: u32| {
+            let of_depth = sets.par_iter().filter(|set| CostTable::OpenFhe.relu(set).depth == depth);
+            let errors = of_depth.map(|set| Composite::design(set, &Epsilon::Best, BITS).unwrap().relu_error);
+            errors.map(|error| to_f64(&error)).reduce(|| f64::INFINITY, f64::min)
+        };
+        let errors: Vec<(u32, f64)> = (4..=13).map(|depth| (depth, least_error(depth))).collect();
+        let mut search = relu_by(CostTable::OpenFhe);
+        for alpha in 5..=12 {
+            let (depth, _) = errors.iter().find(|(_, error)| *error <= target(alpha)).unwrap();
+            let found = search.cheapest(target(alpha), Objective::Depth).unwrap();
+            assert_eq!(found.cost.depth, *depth, "alpha {alpha}: {errors:?}");
+        }
+    }
+
+    /// By brute force over all sets of degrees up to 31: what none beats in depth and products, by depth.
+    #[test]
+    fn choices_with_the_fewest_products_known_are_those_found_by_brute_force() {
+        let mut search = relu_by(CostTable::Best);
+        let mut agrees = |alpha, sets: &[(&[u32], u32, u32)]| {
+            let found = search.front(target(alpha), target(alpha)).unwrap();
+            let costs = found.iter().map(|found| (found.composite.degrees(), found.cost));
+            let known = sets
+                .iter()
+                .map(|&(degrees, depth, multiplications)| (degrees.to_vec(), Cost { depth, multiplications }));
+            assert_eq!(costs.collect::<Vec<_>>(), known.collect::<Vec<_>>(), "alpha {alpha}");
+        };
+        agrees(6, &[(&[3, 7], 6, 7)]);
+        agrees(7, &[(&[7, 7], 7, 9)]);
+        agrees(8, &[(&[7, 15], 8, 12), (&[3, 7, 7], 9, 11)]);
+        agrees(10, &[(&[7, 7, 15], 11, 16), (&[3, 5, 7, 7], 12, 14)]);
     }
 
     #[test]
     fn sign_agrees_with_brute_force() {
         let epsilon = 0.05;
-        let sets = all_sets(&|cost| cost.depth <= 6);
+        let sign_cost = |composite: &Composite| CostTable::Published.sign(&composite.degrees());
+        let sets = all_sets(CostTable::Published, &all_degrees(), &|cost| cost.depth <= 6);
         let designs = sets.par_iter().map(|set| Composite::design(set, &Epsilon::Given(epsilon), BITS).unwrap());
         let designs: Vec<Composite> = designs.collect();
-        let mut search = Search::new(Purpose::Sign { epsilon }, MAX_SEARCHED_DEGREE).unwrap();
+        let mut search = Search::new(Purpose::Sign { epsilon }, MAX_SEARCHED_DEGREE, CostTable::Published).unwrap();
         for error in [0.9, 0.7, 0.5, 0.3] {
             let good = designs.iter().filter(|composite| to_f64(&composite.sign_error()) <= error);
             let order = |composite: &Composite| {
-                let Cost { depth, multiplications } = composite.sign_cost();
+                let Cost { depth, multiplications } = sign_cost(composite);
                 (depth, multiplications)
             };
             let best = good.min_by(|a, b| order(a).cmp(&order(b)).then(a.sign_error().cmp(&b.sign_error()))).unwrap();
             let found = search.cheapest(error, Objective::Depth).unwrap();
-            assert_eq!((found.composite.degrees(), found.cost), (best.degrees(), best.sign_cost()), "{error}");
+            assert_eq!((found.composite.degrees(), found.cost), (best.degrees(), sign_cost(best)), "{error}");
         }
     }
 
@@ -402,7 +487,8 @@ mod tests {
     #[test]
     fn errors_in_f64_are_those_of_the_design() {
         let epsilon = LEAST_EPSILON;
-        let mut searches = [relu(), Search::new(Purpose::Sign { epsilon }, MAX_SEARCHED_DEGREE).unwrap()];
+        let mut searches =
+            [relu(), Search::new(Purpose::Sign { epsilon }, MAX_SEARCHED_DEGREE, CostTable::Published).unwrap()];
         for search in &mut searches {
             for error in [target(4), target(14), LEAST_TARGET] {
                 search.cheapest(error, Objective::Depth).unwrap();
@@ -418,13 +504,14 @@ mod tests {
     fn small_errors_and_many_stages_are_found() {
         let found = relu().cheapest(LEAST_TARGET, Objective::Depth).unwrap();
         assert!(to_f64(&found.error) <= LEAST_TARGET);
-        let threes = Search::new(Purpose::Relu, 3).unwrap().cheapest(target(8), Objective::Depth).unwrap();
+        let threes =
+            Search::new(Purpose::Relu, 3, CostTable::Published).unwrap().cheapest(target(8), Objective::Depth).unwrap();
         assert!(threes.composite.degrees().iter().all(|&degree| degree == 3) && to_f64(&threes.error) <= target(8));
     }
 
     #[test]
     fn what_cannot_be_searched_for_is_named() {
-        let error = |purpose, max_degree, target| match Search::new(purpose, max_degree) {
+        let error = |purpose, max_degree, target| match Search::new(purpose, max_degree, CostTable::Published) {
             Ok(mut search) => search.cheapest(target, Objective::Depth).unwrap_err().to_string(),
             Err(error) => error.to_string(),
         };

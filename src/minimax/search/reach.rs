@@ -15,7 +15,8 @@ use rayon::prelude::*;
 
 use super::Purpose;
 use super::stage::Stage;
-use crate::minimax::cost::{self, Cost};
+use crate::minimax::cost::Cost;
+use crate::minimax::cost_table::CostTable;
 
 /// Spreads are tabulated from this, ln(b/a) = 22, just above that of 2^-30, downward …
 const TOP: f64 = 3.1;
@@ -45,7 +46,7 @@ struct Transfer {
 }
 
 impl Transfer {
-    fn new(degree: u32) -> Transfer {
+    fn new(degree: u32, costs: CostTable) -> Transfer {
         let mut table = Vec::new();
         loop {
             let ratio = (-spread_at(table.len()).exp()).exp();
@@ -56,7 +57,7 @@ impl Transfer {
                 let term = |&(k, term): &(u32, f64)| Some((k + 1, term * f64::from(2 * k + 1) / f64::from(2 * k + 2)));
                 let terms = std::iter::successors(Some((0, 1.0)), term).take(degree.div_ceil(2) as usize);
                 let greatest_steepness = terms.map(|(_, term)| term).sum::<f64>().ln();
-                return Transfer { degree, cost: cost::odd_polynomial(degree), table, greatest_steepness };
+                return Transfer { degree, cost: costs.odd_polynomial(degree), table, greatest_steepness };
             }
         }
     }
@@ -131,10 +132,10 @@ pub(super) struct Bounded {
 }
 
 impl Reach {
-    /// For degrees up to `max_degree` and at most `stages` stages.
-    pub fn new(purpose: Purpose, max_degree: u32, stages: usize) -> Reach {
+    /// For degrees up to `max_degree` and at most `stages` stages, which cost what `costs` says.
+    pub fn new(purpose: Purpose, max_degree: u32, stages: usize, costs: CostTable) -> Reach {
         let degrees: Vec<u32> = (3..=max_degree).step_by(2).collect();
-        let transfers: Vec<Transfer> = degrees.into_par_iter().map(Transfer::new).collect();
+        let transfers: Vec<Transfer> = degrees.into_par_iter().map(|degree| Transfer::new(degree, costs)).collect();
         let most = |part: fn(&Cost) -> u32| {
             stages as u32 * transfers.iter().map(|transfer| part(&transfer.cost)).max().unwrap_or(0)
         };
@@ -292,7 +293,7 @@ mod tests {
     #[test]
     fn tables_are_monotone() {
         for degree in (3..=63).step_by(2) {
-            let transfer = Transfer::new(degree);
+            let transfer = Transfer::new(degree, CostTable::Published);
             assert!(transfer.table[transfer.table.len() - 1].steepness < transfer.greatest_steepness, "{degree}");
             let scaled_slope = |(place, state): (usize, &State)| {
                 let error = (0.5 * state.spread.exp()).tanh();
@@ -309,7 +310,7 @@ mod tests {
     #[test]
     fn tables_are_right_between_their_places() {
         for degree in [3, 9, 27, 63] {
-            let transfer = Transfer::new(degree);
+            let transfer = Transfer::new(degree, CostTable::Published);
             for place in 0..transfer.table.len() - 1 {
                 let spread = spread_at(place) - 0.5 * STEP;
                 let (ratio, after) = ((-spread.exp()).exp(), transfer.next(State { spread, steepness: 0.0 }));
