@@ -46,6 +46,31 @@ fn quoted_figures_are_those_of_alpha_14() {
     }
 }
 
+/// The rows of depths and multiplications by degree, of which the first two are the published ones.
+#[test]
+fn quoted_costs_are_those_of_the_tables() {
+    use polyact::minimax::CostTable;
+    let page = std::fs::read_to_string(root().join("docs/mathematics.md")).unwrap();
+    let mut rows = 0;
+    for line in page.lines() {
+        let mut cells = line.trim_matches('|').split('|').map(str::trim);
+        let title = cells.next().unwrap();
+        let (name, column) = title.rsplit_once(' ').unwrap_or(("`published`", title));
+        let Some(table) = CostTable::ALL.into_iter().find(|table| name == format!("`{}`", table.name())) else {
+            continue;
+        };
+        if !line.starts_with('|') || !["depth", "multiplications"].contains(&column) {
+            continue;
+        }
+        let quoted: Vec<u32> = cells.map(|cell| cell.parse().unwrap()).collect();
+        let costs = (3..=31).step_by(2).map(|degree| table.odd_polynomial(degree));
+        let costs = costs.map(|cost| if column == "depth" { cost.depth } else { cost.multiplications });
+        assert_eq!(quoted, costs.collect::<Vec<u32>>(), "{title}");
+        rows += 1;
+    }
+    assert_eq!(rows, 6);
+}
+
 #[test]
 fn every_command_has_a_manual_page_with_its_flags() {
     use clap::CommandFactory;

@@ -9,8 +9,9 @@
 //! What is guaranteed. The error reported is that of [`Composite::design`], and it meets the target. No set of degrees up
 //! to the given one and of up to [`MAX_STAGES`] stages that is cheaper meets the target, whatever its ε; of the sets that
 //! cost the same, the one with the least error is taken. Cheaper is meant as [`Objective`] orders, by the [`CostTable`] of
-//! the search, of which it only has to hold that every stage costs a level and a product. This holds as far as f64 decides: the tables of the bounds are right to 2e-5 and trusted to
-//! 1e-3, the errors of single sets are right to 1e-6, and a set within 1e-5 of the target is designed before it counts.
+//! the search, of which it only has to hold that every stage costs at least a level and a product. This holds as far as
+//! f64 decides: the tables of the bounds are right to 2e-5 and trusted to 1e-3, the errors of single sets are right to
+//! 1e-6, and a set within 1e-5 of the target is designed before it counts.
 //! It is about compositions in which each stage is the best approximation on the interval that the stage before leaves;
 //! other odd polynomials of the same degrees may do better for ReLU, though not for sign.
 
