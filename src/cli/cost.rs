@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::bootstraps::circuit;
 use super::configuration::SubstitutionOptions;
 use super::options::{DeviceOptions, ModelOptions, name_of};
 use super::output::Files;
@@ -114,17 +115,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         file.write(&levels::figure(&title, cost.levels, &all))?;
     }
     print(&if arguments.json { serde_json::to_string_pretty(&cost)? + "\n" } else { for_people(&cost) })
-}
-
-/// The network as the scheme sees it.
-pub(super) fn circuit(model: &Model, size: [usize; 3]) -> Result<Circuit, Failure> {
-    model.circuit(size)?.ok_or_else(|| {
-        Failure::Usage(
-            "--ckks: the network has sites or layers inside loops or branches, along which levels cannot be told; trace it, so \
-             that they are unrolled"
-                .to_owned(),
-        )
-    })
 }
 
 fn cost(arguments: &Arguments, model: &Model, substitution: &Substitution, circuit: &Circuit) -> Result<Cost, Failure> {

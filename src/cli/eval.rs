@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::bootstraps::BootstrapOptions;
 use super::configuration::{ConfigurationOptions, OnOverflow};
 use super::options::{DeviceOptions, ModelOptions, ReadingOptions, UntilOptions};
 use super::preparation::PreparationOptions;
@@ -25,6 +26,8 @@ pub struct Arguments {
     reading: ReadingOptions,
     #[command(flatten)]
     configuration: ConfigurationOptions,
+    #[command(flatten)]
+    bootstraps: BootstrapOptions,
     #[command(flatten)]
     preparation: PreparationOptions,
     #[command(flatten)]
@@ -65,6 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         until: arguments.until,
         preparation: &arguments.preparation,
         output: &arguments.output,
+        bootstraps: &arguments.bootstraps,
         stop_at_overflow: arguments.configuration.on_overflow == OnOverflow::Error,
     };
     let (row, text) = task.compare(|| arguments.configuration.read())?;

@@ -61,7 +61,7 @@ pub enum Failure {
     #[error(transparent)]
     Configuration(#[from] crate::evaluation::ConfigurationError),
     #[cfg(feature = "libtorch")]
-    #[error("--ckks: {0}")]
+    #[error(transparent)]
     Placement(#[from] crate::ckks::placement::PlacementError),
     #[cfg(feature = "libtorch")]
     #[error(transparent)]

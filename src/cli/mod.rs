@@ -3,6 +3,8 @@
 #[cfg(feature = "libtorch")]
 mod beside;
 #[cfg(feature = "libtorch")]
+mod bootstraps;
+#[cfg(feature = "libtorch")]
 mod calibrate;
 #[cfg(feature = "libtorch")]
 mod configuration;

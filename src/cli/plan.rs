@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
+use super::bootstraps::circuit;
 use super::configuration::{file, guard, ranges};
-use super::cost::circuit;
 use super::options::{DeviceOptions, ModelOptions, ReadingOptions, UntilOptions, name_of};
 use super::output::{Files, write};
 use super::plan_report::{Measured, for_people, front_csv};
@@ -88,7 +88,7 @@ const EXAMPLES: &str = "Examples:
                --max-loss 0.1 --out plan.toml --front front.csv --plot front.svg
   polyact eval --model weights/resnet20-fashion.pt --holdout 2000 --relu-range file:ranges.csv --plan plan.toml
 
-docs/plans.md explains how a plan is chosen.";
+docs/cost.md explains how a plan is chosen.";
 
 fn points(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number| (0.0..=100.0).contains(number));
@@ -112,7 +112,7 @@ impl Arguments {
         let read = self.reading.files().reads("--model", &*self.model.model).reads("--dataset", &*self.dataset);
         read.reads("--relu-range", file(&self.relu_range))
             .reads("--sensitivity", self.sensitivity.as_deref().and_then(file))
-            .writes("--out", &*self.out, &[b"[[sites]]"])
+            .writes("--out", &*self.out, &[b"[[sites]]", b"# Chosen by polyact"])
             .writes("--front", self.front.as_deref(), &[b"kind,"])
             .writes("--plot", self.plot.as_ref().map(PlotFile::path), FIGURES)
     }

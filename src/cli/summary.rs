@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::bootstraps::Bootstraps;
 use crate::activation::{Arithmetic, Interval};
 use crate::dataset::{Dataset, Interpolation, Preparation, Transform};
 use crate::evaluation::{
@@ -33,6 +34,8 @@ pub(super) struct Setting<'a> {
     /// What the network computes in.
     pub dtype: &'static str,
     pub batch: usize,
+    /// Under which bootstrappings are counted.
+    pub bootstraps: Option<&'a Bootstraps<'a>>,
 }
 
 /// One configuration and what came out for it.
@@ -119,6 +122,8 @@ impl Summary<'_> {
             top1_diff_low: interval.map(|[low, _]| low),
             top1_diff_high: interval.map(|[_, high]| high),
             guard: configuration.guard,
+            bootstraps: setting.bootstraps.and_then(|under| under.count(&self.substitution.forms(setting.sites))),
+            parameters: setting.bootstraps.map(|under| under.parameters.name.clone()),
         }
     }
 

@@ -259,6 +259,8 @@ impl<'a> Sweep<'a> {
         let models = device.load(path)?;
         let first = &models[0];
         let substitutions = self.substitutions(first, part.clone())?;
+        let size = grid.preparation.input.size(first.preprocess());
+        let bootstraps = grid.bootstraps.of(first, size, &substitutions)?;
         let preparation = grid.preparation.resolve(first.preprocess(), &self.dataset)?;
         tell_not_polynomial(first);
         substitutions.iter().for_each(|substitution| tell_one_for_all(first.sites(), substitution));
@@ -298,6 +300,7 @@ impl<'a> Sweep<'a> {
             device: device.name(),
             dtype: device.dtype(),
             batch: grid.reading.batch,
+            bootstraps: bootstraps.as_ref(),
         };
         let mut rows = Vec::new();
         for ((at, substitution), tally) in part.zip(&substitutions).zip(&done.tallies) {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser};
 
 use super::Failure;
+use super::bootstraps::BootstrapOptions;
 use super::configuration::{OnOverflow, guard};
 use super::options::{ReadingOptions, UntilOptions};
 use super::preparation::PreparationOptions;
@@ -47,6 +48,8 @@ pub(super) struct GridOptions {
     #[arg(long, value_enum, default_value_t = OnOverflow::Count)]
     pub on_overflow: OnOverflow,
     #[command(flatten)]
+    pub bootstraps: BootstrapOptions,
+    #[command(flatten)]
     pub reading: ReadingOptions,
     #[command(flatten)]
     pub preparation: PreparationOptions,
@@ -55,10 +58,10 @@ pub(super) struct GridOptions {
 }
 
 /// The flags of [`GridOptions`], which a file says instead.
-pub(super) const GRID: [&str; 27] = [
+pub(super) const GRID: [&str; 28] = [
     "model", "dataset", "relu", "maxpool", "relu_range", "maxpool_range", "plan", "arithmetic", "guard", "on_overflow",
-    "layout", "labels", "classes", "devkit_synsets", "limit", "first", "holdout", "seed", "batch", "strict",
-    "input_size", "resize", "crop", "interpolation", "mean", "std", "until",
+    "bootstraps", "layout", "labels", "classes", "devkit_synsets", "limit", "first", "holdout", "seed", "batch",
+    "strict", "input_size", "resize", "crop", "interpolation", "mean", "std", "until",
 ];
 
 /// [`GridOptions`] as a command line of its own, which a TOML file is turned into.

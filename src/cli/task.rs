@@ -7,6 +7,7 @@ use indicatif::ProgressBar;
 
 use super::Failure;
 use super::beside::Table;
+use super::bootstraps::BootstrapOptions;
 use super::options::{ModelOptions, ReadingOptions, UntilOptions, name_of};
 use super::output::{FITS, Files, write};
 use super::preparation::PreparationOptions;
@@ -66,6 +67,7 @@ pub(super) struct Task<'a> {
     pub preparation: &'a PreparationOptions,
     pub output: &'a OutputOptions,
     pub stop_at_overflow: bool,
+    pub bootstraps: &'a BootstrapOptions,
 }
 
 impl Task<'_> {
@@ -77,7 +79,8 @@ impl Task<'_> {
         &self,
         configuration: impl FnOnce() -> Result<Configuration, Failure>,
     ) -> Result<(Row, String), Failure> {
-        let Task { model: options, dataset: path, reading, until, preparation, output, stop_at_overflow } = *self;
+        let Task { model: options, dataset: path, reading, until, preparation, output, stop_at_overflow, bootstraps } =
+            *self;
         let results = output.out.as_deref().map(Results::open).transpose()?;
         let per_class = Table::create("--per-class", output.per_class.as_deref())?;
         let overflow_report = Table::create("--overflow-report", output.overflow_report.as_deref())?;
@@ -98,6 +101,8 @@ impl Task<'_> {
         let dataset = reading.open(path)?;
         let sample = reading.evaluated(&dataset, until)?;
         let images = &sample.images;
+        let size = preparation.input.size(model.preprocess());
+        let bootstraps = bootstraps.of(model, size, std::slice::from_ref(&substitution))?;
         let preparation = preparation.resolve(model.preprocess(), &dataset)?;
         tell_not_polynomial(model);
         tell_one_for_all(model.sites(), &substitution);
@@ -142,6 +147,7 @@ impl Task<'_> {
             device: options.device.name(),
             dtype: options.device.dtype(),
             batch,
+            bootstraps: bootstraps.as_ref(),
         };
         let summary = Summary {
             setting: &setting,

@@ -198,6 +198,8 @@ columns! {
     Outcome, Decimals(3), top1_diff_low: Option<f64>, "of the same: the lower end of the interval that holds with 95 % the `top1_diff` that all these images would give, wherever the run stops";
     Outcome, Decimals(3), top1_diff_high: Option<f64>, "its upper end";
     Setting, All, guard: Option<f64>, "`--guard`: the most that a fitted polynomial may stray anywhere on its range, as a part of half the range; empty for no limit";
+    Outcome, All, bootstraps: Option<u64>, "with `--bootstraps`: the fewest bootstrappings of one image, counted by ciphertexts, wherever they go";
+    Label, All, parameters: Option<String>, "the parameter set that they are counted under";
 }
 
 /// Whether the column of this name decides which run a row is of. Of columns that this version does not know all do, so
