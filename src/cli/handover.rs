@@ -15,6 +15,12 @@ const CALLER: &str = "POLYACT_CALLER";
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// How often threads of libgomp, which libtorch computes with, look for work before they sleep. By itself it lets them look for
+/// milliseconds, which other programs on the same cores pay for, and whoever waits for those in turn. It reads this once, when it
+/// is loaded; the user's own settings count.
+const PATIENCE: [&str; 2] = ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"];
+const TURNS: &str = "1000";
+
 /// Become the program that runs networks, which reads the arguments of this process once more.
 ///
 /// # Errors
@@ -22,7 +28,12 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub fn hand_over(_command: NetworkCommand) -> Result<(), Failure> {
     let this = std::env::current_exe().and_then(|path| path.canonicalize());
     let program = beside(&this.map_err(|source| Failure::Program { path: PROGRAM.into(), source })?);
-    let source = become_program(Command::new(&program).args(std::env::args_os().skip(1)).env(CALLER, VERSION));
+    let mut command = Command::new(&program);
+    command.args(std::env::args_os().skip(1)).env(CALLER, VERSION);
+    if PATIENCE.iter().all(|name| std::env::var_os(name).is_none()) {
+        command.env(PATIENCE[0], TURNS);
+    }
+    let source = become_program(&mut command);
     Err(Failure::Program { path: program.display().to_string(), source })
 }
 
