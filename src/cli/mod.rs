@@ -11,6 +11,8 @@ mod configuration;
 #[cfg(feature = "libtorch")]
 mod cost;
 mod cost_table;
+#[cfg(feature = "libtorch")]
+mod decisions;
 mod design;
 mod design_format;
 mod design_function;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::bootstraps::Bootstraps;
+use super::decisions::Decisions;
 use crate::activation::{Arithmetic, Interval};
 use crate::dataset::{Dataset, Interpolation, Preparation, Transform};
 use crate::evaluation::{
@@ -128,7 +129,7 @@ impl Summary<'_> {
     }
 
     /// The text for people.
-    pub fn text(&self, row: &Row) -> String {
+    pub fn text(&self, row: &Row, decisions: &Decisions) -> String {
         let mut text = format!("{} on {}, {} images", row.model, row.dataset, row.images);
         if row.sampled != "all" {
             text += &format!(" ({})", row.sampled);
@@ -153,6 +154,10 @@ impl Summary<'_> {
         text += &difference(&self.tally.score);
         text +=
             &format!("agreement {:.3} %, largest difference of a logit {:.3e}\n", row.agreement, row.max_logit_error);
+        text += &decisions.text();
+        if let (Some(count), Some(parameters)) = (row.bootstraps, &row.parameters) {
+            text += &format!("bootstrappings {count} at least, under {parameters}\n");
+        }
         text += &stopped(row);
         text += &batch_times(self.evaluation.exact_of(self.tally), &self.tally.timing);
         text + &overflow(self.setting.sites, self.tally)

@@ -8,6 +8,7 @@ use indicatif::ProgressBar;
 use super::Failure;
 use super::beside::Table;
 use super::bootstraps::BootstrapOptions;
+use super::decisions::Decisions;
 use super::options::{ModelOptions, ReadingOptions, UntilOptions, name_of};
 use super::output::{FITS, Files, write};
 use super::preparation::PreparationOptions;
@@ -26,6 +27,7 @@ pub(super) struct OutputOptions {
     #[arg(long, value_name = "results.csv")]
     pub out: Option<PathBuf>,
     /// Write a line an image to this CSV file: position, name, label, exact and approximate class, margin of the exact
+    /// logits and its change
     #[arg(long, value_name = "FILE")]
     pub predictions: Option<PathBuf>,
     /// Write a line a class to this CSV file: images, exact and approximate accuracy
@@ -112,7 +114,8 @@ impl Task<'_> {
         let scope =
             Scope { dataset: &dataset, preparation: &preparation, images, batch, strict, stop_at_overflow, until };
         let bar = progress_bar(images.len(), output.quiet);
-        let mut watch = Watch { dataset: &dataset, bar, predictions, classes: Vec::new() };
+        let mut watch =
+            Watch { dataset: &dataset, bar, predictions, classes: Vec::new(), decisions: Decisions::default() };
         watch.begin()?;
         let session = Session::new(&models, scope);
         let mut evaluation = Evaluation::default();
@@ -160,7 +163,7 @@ impl Task<'_> {
         if let Some(results) = results {
             results.append(&row)?;
         }
-        let text = summary.text(&row);
+        let text = summary.text(&row, &watch.decisions);
         Ok((row, text))
     }
 }
@@ -171,11 +174,12 @@ struct Watch<'a> {
     bar: ProgressBar,
     predictions: Option<Table<'a>>,
     classes: Vec<ClassScore>,
+    decisions: Decisions,
 }
 
 impl Watch<'_> {
     fn begin(&mut self) -> Result<(), Failure> {
-        let header = ["index", "image", "label", "exact", "approximate", "margin"];
+        let header = ["index", "image", "label", "exact", "approximate", "margin", "change"];
         self.predictions.as_mut().map_or(Ok(()), |table| table.line(header.map(str::to_owned)))
     }
 
@@ -189,6 +193,7 @@ impl Observer for Watch<'_> {
         let classes = self.classes.len().max(prediction.label + 1);
         self.classes.resize(classes, ClassScore::default());
         self.classes[prediction.label].add(prediction);
+        self.decisions.add(prediction);
         let Some(table) = &mut self.predictions else { return Ok(()) };
         let class = |class: Option<usize>| class.map(|class| class.to_string()).unwrap_or_default();
         let fields = [
@@ -198,6 +203,7 @@ impl Observer for Watch<'_> {
             class(prediction.exact),
             class(prediction.approximate),
             format!("{:.6}", prediction.margin),
+            format!("{:.6}", prediction.change),
         ];
         table.line(fields).map_err(std::io::Error::other)
     }

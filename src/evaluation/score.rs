@@ -43,6 +43,9 @@ pub struct Prediction {
     pub approximate: Option<usize>,
     /// Largest minus second largest logit of the exact pass: what an error of the logits must bridge.
     pub margin: f64,
+    /// By how much the approximate pass changes it: its logit of the exact pass's class less the largest other one, less the margin.
+    /// Below the negative of the margin the image is decided otherwise.
+    pub change: f64,
 }
 
 impl Score {
@@ -64,7 +67,9 @@ impl Score {
             let error = (exact - approximate).abs();
             self.max_logit_error = self.max_logit_error.max(if error.is_nan() { f64::INFINITY } else { error });
         }
-        Prediction { index, label, exact: first_exact, approximate: first, margin: margin(exact) }
+        let margin = margin(exact);
+        let change = first_exact.map_or(f64::NAN, |class| lead(approximate, class) - margin);
+        Prediction { index, label, exact: first_exact, approximate: first, margin, change }
     }
 
     /// Count what `other` counted as well.
@@ -197,6 +202,12 @@ fn winner(logits: &[f64]) -> Option<usize> {
     (0..logits.len()).reduce(|best, class| if logits[class] > logits[best] { class } else { best })
 }
 
+/// The logit of `class` less the largest other one.
+fn lead(logits: &[f64], class: usize) -> f64 {
+    let others = logits.iter().enumerate().filter(|&(other, _)| other != class).map(|(_, &logit)| logit);
+    logits[class] - others.fold(f64::NEG_INFINITY, f64::max)
+}
+
 /// Largest minus second largest.
 fn margin(logits: &[f64]) -> f64 {
     let (mut first, mut second) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
@@ -237,7 +248,10 @@ mod tests {
         assert_eq!((score.top5(), score.top5_exact()), (Some(100.0), Some(50.0)));
         assert_eq!(score.agreement(), 50.0);
         assert_eq!(score.max_logit_error(), 0.9);
-        assert_eq!(last, Prediction { index: 1, label: 4, exact: Some(1), approximate: Some(4), margin: 0.4 });
+        // Of class 1, 0.2 less 0.9.
+        assert!((last.change - (-0.7 - 0.4)).abs() < 1e-12);
+        let expected = Prediction { index: 1, label: 4, exact: Some(1), approximate: Some(4), margin: 0.4, ..last };
+        assert_eq!(last, expected);
         let mut of_class = ClassScore::default();
         of_class.add(&last);
         assert_eq!(of_class, ClassScore { images: 1, exact: 0, approximate: 1 });
