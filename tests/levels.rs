@@ -85,8 +85,10 @@ fn rows_have_the_bootstrappings_of_their_parameter_set() {
 
 fn calibrated(folder: &Path, model: &str, weight: &str) -> String {
     let ranges = folder.join(format!("{weight}.csv"));
-    let arguments =
-        ["calibrate", "--model", model, "--holdout", "1000", "--margin", "0.25", "--weight", weight, "--quiet"];
+    let arguments = [
+        "calibrate", "--model", model, "--holdout", "1000", "--limit", "1000", "--margin", "0.25", "--weight", weight,
+        "--quiet",
+    ];
     polyact_succeeds(&[&arguments[..], &["--out", text(&ranges)]].concat());
     format!("file:{}", text(&ranges))
 }
@@ -102,8 +104,10 @@ fn a_plan_keeps_its_budget_at_the_least_cost() {
     let plan = |out: &str, more: &[&str]| {
         let front = path(&format!("{out}.csv"));
         let out = path(out);
-        let mut arguments =
-            vec!["plan", "--model", RESNET, "--holdout", "1000", "--relu-range", &ranges, "--ckks", "autofhe"];
+        let mut arguments = vec![
+            "plan", "--model", RESNET, "--holdout", "1000", "--limit", "1000", "--relu-range", &ranges, "--ckks",
+            "autofhe",
+        ];
         arguments.extend(["--max-loss", "0.3", "--out", &out, "--front", &front, "--quiet"]);
         arguments.extend(more);
         let told = polyact_succeeds(&arguments);
@@ -128,6 +132,8 @@ fn a_plan_keeps_its_budget_at_the_least_cost() {
         "--model",
         RESNET,
         "--holdout",
+        "1000",
+        "--limit",
         "1000",
         "--relu",
         "exact",
@@ -170,11 +176,14 @@ fn what_a_plan_lacks_is_told_with_what_to_do() {
         String::from_utf8(output.stderr).unwrap()
     };
     let plain = calibrated(folder.path(), RESNET, "inputs");
-    let told = refused(&plain, &["--holdout", "1000", "--max-loss", "1"]);
+    let told = refused(&plain, &["--holdout", "1000", "--limit", "1000", "--max-loss", "1"]);
     assert!(told.contains("make it with `polyact calibrate --weight margin`"), "{told}");
     assert!(refused(&plain, &["--max-loss", "1"]).contains("--holdout is needed"));
     assert!(refused(&plain, &["--holdout", "1000"]).contains("--max-loss"));
     let weighted = calibrated(folder.path(), RESNET, "margin");
-    let told = refused(&weighted, &["--holdout", "1000", "--min-agreement", "100", "--candidate", "fitted:7"]);
+    let told = refused(
+        &weighted,
+        &["--holdout", "1000", "--limit", "1000", "--min-agreement", "100", "--candidate", "fitted:7"],
+    );
     assert!(told.contains("no plan of these candidates has an agreement of at least 100 %; the nearest is"), "{told}");
 }

@@ -140,7 +140,7 @@ mod tests {
             node("aten::_convolution", &[1, 30], &[2]),
             site(0, 2, 3),
             node("aten::_convolution", &[2, 30], &[4]),
-            node("aten::batch_norm", &[4, 30], &[5]),
+            node("aten::mul", &[4, 30], &[5]),
             node("aten::add", &[5, 3, 30], &[6]),
             node("prim::ListConstruct", &[6, 3], &[7]),
             node("aten::cat", &[7, 30], &[8]),
