@@ -109,6 +109,7 @@ fn fits_are_reproducible_and_can_be_read_back() {
     let ranges = calibrated(folder.path(), RESNET, &["--batch", "100", "--threads", "2"]);
     let bytes = || std::fs::read(path("ranges.csv.densities")).unwrap();
     let first = bytes();
+    // In the place of the first, which is a file of the same kind whatever its bytes are.
     calibrated(folder.path(), RESNET, &["--batch", "33", "--threads", "1"]);
     assert!(first == bytes(), "the densities differ");
     for spec in ["fitted:7/channel", "fitted:15@0.01", "fitted:7,7"] {

@@ -120,7 +120,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .reads("--dataset", &*arguments.dataset)
         .writes("--out", &*arguments.out, &[b"site,kind,range,"])
         .writes("--out", &*beside, &[])
-        .writes("--out", &*densities, &[])
+        .writes("--out", &*densities, &[b"polyact densities "])
         .writes("--fits", arguments.fits.as_deref(), FITS)
         .writes("--json", arguments.json.as_deref(), &[b"{\n  \"version\": \"*\",\n  \"model\": "])
         .writes("--plan-out", arguments.plan_out.as_deref(), &[b"[[sites]]"])

@@ -63,6 +63,10 @@ pub enum Failure {
     #[cfg(feature = "libtorch")]
     #[error(transparent)]
     Placement(#[from] crate::ckks::placement::PlacementError),
+    /// No plan keeps the budget.
+    #[cfg(feature = "libtorch")]
+    #[error("{0}")]
+    Infeasible(String),
     #[cfg(feature = "libtorch")]
     #[error(transparent)]
     Written(#[from] crate::evaluation::WriteError),

@@ -1,6 +1,6 @@
 //! `polyact plan`: the cheapest choice of activations that keeps the accuracy.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 
@@ -108,11 +108,13 @@ impl Arguments {
         &self.model.device
     }
 
-    fn files(&self) -> Files<'_> {
+    /// The files that are read and written; `listed` names the images that the plan was chosen on.
+    fn files<'a>(&'a self, listed: &'a Path) -> Files<'a> {
         let read = self.reading.files().reads("--model", &*self.model.model).reads("--dataset", &*self.dataset);
         read.reads("--relu-range", file(&self.relu_range))
             .reads("--sensitivity", self.sensitivity.as_deref().and_then(file))
             .writes("--out", &*self.out, &[b"[[sites]]", b"# Chosen by polyact"])
+            .writes("--out", listed, &[])
             .writes("--front", self.front.as_deref(), &[b"kind,"])
             .writes("--plot", self.plot.as_ref().map(PlotFile::path), FIGURES)
     }
@@ -185,7 +187,8 @@ impl Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    arguments.files().check()?;
+    let listed = images_file(&arguments.out);
+    arguments.files(&listed).check()?;
     if arguments.reading.holdout.is_none() {
         return Err(Failure::Usage(
             "--holdout is needed: a plan is chosen on images that are not evaluated".to_owned(),
@@ -250,7 +253,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 best.name, best.difference, best.agreement
             )
         });
-        return Err(Failure::Usage(format!(
+        return Err(Failure::Infeasible(format!(
             "no plan of these candidates has {}{}; allow more, or add candidates with --candidate",
             arguments.budget(),
             nearest.unwrap_or_default()
@@ -261,7 +264,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         format!("# Chosen by polyact {} for {}.\n{}", env!("CARGO_PKG_VERSION"), arguments.budget(), plan.text());
     let images_text = bounded::read_text(&images_file(sensitivity.path().unwrap_or(&arguments.out)), bounded::TABLE)
         .unwrap_or_default();
-    write("--out", &images_file(&arguments.out), images_text.as_bytes())?;
+    write("--out", &listed, images_text.as_bytes())?;
     write("--out", &arguments.out, text.as_bytes())?;
 
     let rest = arguments.reading.evaluated(&dataset, UntilOptions::default())?;
