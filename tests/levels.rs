@@ -66,6 +66,12 @@ fn levels_are_drawn_and_told_and_what_does_not_fit_is_named() {
         )
         .unwrap()
     };
+    let openfhe = cost(RESNET, &["--relu", "leastsq:16", "--ckks", "openfhe"]);
+    let degree = &openfhe["degrees"][0];
+    assert_eq!(
+        ["degree", "levels", "largest", "largest_of_one_less"].map(|field| degree[field].as_u64().unwrap()),
+        [16, 5, 27, 13]
+    );
     assert!(refused("levels=6").contains("relu takes more than the 6 levels"), "{}", refused("levels=6"));
     assert!(refused("seal").contains("expected levels=16"), "{}", refused("seal"));
 }

@@ -121,6 +121,13 @@ impl Parameters {
     }
 }
 
+impl Parameters {
+    /// The largest degree up to `most` of a polynomial that takes so many levels; none if none takes just these.
+    pub fn economic(&self, levels: u32, most: u32) -> Option<u32> {
+        (1..=most).rev().find(|&degree| self.depth(degree) == levels)
+    }
+}
+
 impl FromStr for Parameters {
     type Err = ParametersError;
 
@@ -166,7 +173,12 @@ mod tests {
         for (degrees, levels) in measured {
             assert_eq!(degrees.iter().map(|&degree| openfhe.depth(degree)).sum::<u32>() + 1, levels, "{degrees:?}");
         }
+        assert_eq!([3, 4, 5, 6, 7].map(|levels| openfhe.economic(levels, 127)), [5, 13, 27, 59, 119].map(Some));
         let lattigo: Parameters = "levels=9".parse().unwrap();
+        assert_eq!(
+            [3, 4, 5, 6, 7, 8].map(|levels| lattigo.economic(levels, 127)),
+            [Some(7), Some(15), Some(31), Some(63), Some(127), None]
+        );
         assert_eq!([1, 3, 7, 8, 27, 31, 32, 127].map(|degree| lattigo.depth(degree)), [1, 2, 3, 4, 5, 5, 6, 7]);
     }
 

@@ -1,5 +1,7 @@
 //! `polyact cost`: levels and bootstrappings of a network under a parameter set.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use serde::Serialize;
 
@@ -13,8 +15,9 @@ use super::warnings::tell_not_polynomial;
 use super::{Failure, print};
 use crate::ckks::placement::{Placed, Placement, fewest};
 use crate::ckks::rule::when_needed;
-use crate::ckks::{Circuit, Operation, Parameters};
+use crate::ckks::{Circuit, Form, Operation, Parameters};
 use crate::evaluation::{Designs, Substitution};
+use crate::minimax::MAX_DEGREE;
 use crate::model::Model;
 use crate::report::{Align, levels, table};
 
@@ -65,7 +68,20 @@ struct Cost {
     total_mults: Option<u64>,
     not_polynomial: usize,
     exact_sites: usize,
+    /// Of the polynomials at the sites, each once.
+    degrees: Vec<Degree>,
     operations: Vec<Row>,
+}
+
+/// A degree, and those that spend levels better.
+#[derive(Serialize)]
+struct Degree {
+    degree: u32,
+    levels: u32,
+    /// The largest degree that takes as many levels.
+    largest: u32,
+    /// The largest that takes one less.
+    largest_of_one_less: Option<u32>,
 }
 
 /// One operation.
@@ -142,8 +158,20 @@ fn cost(arguments: &Arguments, model: &Model, substitution: &Substitution, circu
         total_mults: total.and_then(|total| total.multiplications),
         not_polynomial: model.foreign().iter().filter(|node| !node.at_output).count(),
         exact_sites: exact,
+        degrees: degrees(parameters, &forms),
         operations: rows(circuit, parameters, substitution, &placement),
     })
+}
+
+fn degrees(parameters: &Parameters, forms: &[Form]) -> Vec<Degree> {
+    let all: BTreeSet<u32> = forms.iter().flat_map(|form| form.degrees.iter().copied()).collect();
+    let of_one = |degree: u32| {
+        let levels = parameters.depth(degree);
+        let largest = parameters.economic(levels, MAX_DEGREE).unwrap_or(degree);
+        let largest_of_one_less = parameters.economic(levels.saturating_sub(1), MAX_DEGREE);
+        Degree { degree, levels, largest, largest_of_one_less }
+    };
+    all.into_iter().map(of_one).collect()
 }
 
 fn rows(circuit: &Circuit, parameters: &Parameters, substitution: &Substitution, placement: &Placement) -> Vec<Row> {
@@ -211,6 +239,12 @@ fn for_people(cost: &Cost) -> String {
         known(cost.total_depth.map(|depth| depth.to_string()))
     );
     text += &format!("{} products of ciphertexts\n", known(cost.total_mults.map(|mults| mults.to_string())));
+    for Degree { degree, levels, largest, largest_of_one_less } in
+        cost.degrees.iter().filter(|of| of.largest > of.degree)
+    {
+        let less = largest_of_one_less.map_or_else(String::new, |less| format!(", and {less} one less"));
+        text += &format!("degree {degree:<8} takes {levels} levels, as many as {largest}{less}\n");
+    }
     if !cost.source.is_empty() {
         text += &format!("source          {}\n", cost.source);
     }

@@ -35,6 +35,8 @@ mod output;
 mod plan;
 #[cfg(feature = "libtorch")]
 mod plan_report;
+#[cfg(feature = "libtorch")]
+mod plan_search;
 mod plot;
 #[cfg(feature = "libtorch")]
 mod preparation;

@@ -9,22 +9,22 @@ use super::configuration::{file, guard, ranges};
 use super::options::{DeviceOptions, ModelOptions, ReadingOptions, UntilOptions, name_of};
 use super::output::{Files, write};
 use super::plan_report::{Measured, for_people, front_csv};
+use super::plan_search::{Progress, Search};
 use super::plot::{FIGURES, PlotFile, plot_file};
 use super::preparation::PreparationOptions;
 use super::progress::progress_bar;
-use super::warnings::{tell_broken, tell_not_polynomial};
+use super::warnings::{tell_broken, tell_calibrated, tell_not_polynomial};
 use super::{Failure, print};
 use crate::activation::{Arithmetic, DEFAULT_SHARE, FittedSpec, Spec};
 use crate::bounded;
-use crate::ckks::placement::fewest;
-use crate::ckks::{Circuit, Parameters};
+use crate::ckks::Parameters;
 use crate::dataset::BUNDLED;
 use crate::evaluation::{
-    Candidate, Configuration, Evaluation, Minimize, Observer, Planned, Prediction, Scope, Session, Sourced,
-    Substitution, candidates, chosen, front, images_file, plan_of,
+    Configuration, ConfigurationError, Evaluation, Minimize, Ranges, Scope, Session, Sourced, candidates, chosen,
+    front, images_file, plan_of,
 };
+use crate::fitting::Density;
 use crate::minimax::MAX_DEGREE;
-use crate::model::{Model, Site};
 use crate::report::plan_front;
 
 /// Choose what stands at every site: the cheapest plan that keeps the accuracy, measured on calibration images and then once on others
@@ -100,9 +100,6 @@ fn percent(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "expected a percentage from 0 to 100, such as 99.5".to_owned())
 }
 
-/// Plans that are measured in one run over the images.
-const TOGETHER: usize = 12;
-
 impl Arguments {
     pub(super) fn device(&self) -> &DeviceOptions {
         &self.model.device
@@ -120,9 +117,9 @@ impl Arguments {
     }
 
     /// Ranges and densities that candidates are fitted to, those that say what matters, and the images that these are of.
-    fn configuration(&self) -> Result<(Configuration, Sourced<crate::evaluation::Ranges>, usize), Failure> {
+    fn configuration(&self) -> Result<(Configuration, Sourced<Ranges>, usize), Failure> {
         let read = |flag, text: &str| -> Result<_, Failure> {
-            Ok(ranges(flag, text)?.with_densities().map_err(crate::evaluation::ConfigurationError::from)?)
+            Ok(ranges(flag, text)?.with_densities().map_err(ConfigurationError::from)?)
         };
         let relu_range = read("--relu-range", &self.relu_range)?;
         let (flag, sensitivity) = match &self.sensitivity {
@@ -131,7 +128,7 @@ impl Arguments {
         };
         let weighted = sensitivity
             .densities()
-            .is_some_and(|densities| densities.sites.values().flatten().any(crate::fitting::Density::is_weighted));
+            .is_some_and(|densities| densities.sites.values().flatten().any(Density::is_weighted));
         let images = sensitivity
             .path()
             .map(images_file)
@@ -161,10 +158,8 @@ impl Arguments {
         let fitted = |degrees: &[u32], by_channel| {
             Spec::Fitted(FittedSpec { degrees: degrees.to_vec(), by_channel, share: DEFAULT_SHARE })
         };
-        // The largest degree of each depth.
-        let economic = |depth: u32| (1..=MAX_DEGREE).rev().find(|&degree| self.ckks.depth(degree) == depth);
-        let degrees: Vec<u32> =
-            (2..=self.ckks.depth(MAX_DEGREE)).filter_map(economic).filter(|&degree| degree >= 2).collect();
+        let economic = |levels: u32| self.ckks.economic(levels, MAX_DEGREE).filter(|&degree| degree >= 2);
+        let degrees: Vec<u32> = (2..=self.ckks.depth(MAX_DEGREE)).filter_map(economic).collect();
         let compositions = [[7, 7], [7, 15], [15, 15]].map(|degrees| fitted(&degrees, false));
         let of = |by_channel: bool| {
             degrees.iter().map(move |&degree| fitted(&[degree], by_channel)).chain(compositions.clone()).collect()
@@ -173,7 +168,8 @@ impl Arguments {
         [said(&self.candidate, of(true)), said(&self.maxpool_candidate, of(false))]
     }
 
-    fn fits(&self, measured: &Measured) -> bool {
+    /// Whether a plan keeps the budget.
+    fn keeps(&self, measured: &Measured) -> bool {
         let loss = self.max_loss.is_none_or(|points| -measured.difference <= points + 1e-9);
         loss && self.min_agreement.is_none_or(|percent| measured.agreement >= percent - 1e-9)
     }
@@ -185,6 +181,9 @@ impl Arguments {
         }
     }
 }
+
+/// Memory for images and logits that several runs over the calibration images have in common.
+const KEPT: usize = 1 << 30;
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let listed = images_file(&arguments.out);
@@ -218,17 +217,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         until: None,
     };
     let mut search = Search {
-        arguments,
-        models: &models,
+        model,
         circuit: &circuit,
+        parameters: &arguments.ckks,
+        minimize: arguments.minimize,
         choices: &choices,
         session: Session::keeping(&models, scope, KEPT),
         images: calibration.images.len(),
-        margins: Vec::new(),
+        quiet: arguments.quiet,
         measured: Vec::new(),
     };
     search.uniform(&relu, &maxpool)?;
-    let found = search.cheapest(&planned)?;
+    let found = search.cheapest(&planned, |measured| arguments.keeps(measured))?;
     let Search { measured, .. } = search;
     if let Some(path) = &arguments.front {
         write("--front", path, front_csv(&measured)?.as_bytes())?;
@@ -280,137 +280,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     bar.finish_and_clear();
     evaluated?;
     tell_broken(&dataset, &evaluation.broken);
+    tell_calibrated(std::slice::from_ref(&configuration), &evaluation)?;
     print(&for_people(arguments.minimize, &measured, &arguments.out, &evaluation.tallies[0]))
-}
-
-/// Memory for images and logits that several runs over the calibration images have in common.
-const KEPT: usize = 1 << 30;
-
-/// Plans, and what they are worth on the calibration images.
-struct Search<'a> {
-    arguments: &'a Arguments,
-    models: &'a [Model],
-    circuit: &'a Circuit,
-    choices: &'a [Vec<Candidate>],
-    session: Session<'a>,
-    images: usize,
-    /// Of the exact network, of each calibration image.
-    margins: Vec<f64>,
-    measured: Vec<Measured>,
-}
-
-impl Search<'_> {
-    fn sites(&self) -> &[Site] {
-        self.models[0].sites()
-    }
-
-    /// The same SPEC at every site that takes it.
-    fn uniform(&mut self, relu: &[Spec], maxpool: &[Spec]) -> Result<(), Failure> {
-        let mut named = Vec::new();
-        for spec in relu {
-            let pool = match spec {
-                Spec::Fitted(fitted) => Spec::Fitted(FittedSpec { by_channel: false, ..fitted.clone() }),
-                _ => spec.clone(),
-            };
-            let pool = if maxpool.contains(&pool) { pool } else { maxpool.last().cloned().unwrap_or(pool) };
-            let at = |(site, all): (&Site, &Vec<Candidate>)| {
-                let wanted = if site.kind.is_pool() { &pool } else { spec };
-                all.iter().position(|candidate| candidate.spec == *wanted)
-            };
-            if let Some(choices) = self.sites().iter().zip(self.choices).map(at).collect::<Option<Vec<usize>>>() {
-                named.push((spec.to_string(), choices));
-            }
-        }
-        self.measure("uniform", named)
-    }
-
-    /// The cheapest plan that keeps the budget: those at a few costs are measured first, then those between.
-    fn cheapest(&mut self, planned: &[Planned]) -> Result<Option<usize>, Failure> {
-        let (mut low, mut high) = (0, planned.len());
-        let mut best = None;
-        while low < high {
-            let count = TOGETHER.min(high - low);
-            let at: Vec<usize> =
-                (0..count).map(|i| if count == 1 { low } else { low + i * (high - 1 - low) / (count - 1) }).collect();
-            let first = self.measured.len();
-            let names =
-                at.iter().map(|&at| (format!("plan {}", planned[at].cost), planned[at].choices.clone())).collect();
-            self.measure("plan", names)?;
-            let fits = (0..at.len()).find(|&i| self.arguments.fits(&self.measured[first + i]));
-            match fits {
-                Some(i) => {
-                    best = Some(at[i]);
-                    high = at[i];
-                    low = if i == 0 { high } else { at[i - 1] + 1 };
-                }
-                None => {
-                    low = at.last().map_or(high, |last| last + 1);
-                }
-            }
-        }
-        Ok(best)
-    }
-
-    /// Evaluate choices on the calibration images, all in one run.
-    fn measure(&mut self, kind: &'static str, named: Vec<(String, Vec<usize>)>) -> Result<(), Failure> {
-        let substitutions: Vec<Substitution> = named.iter().map(|(_, choices)| chosen(self.choices, choices)).collect();
-        if substitutions.is_empty() {
-            return Ok(());
-        }
-        let bar = progress_bar(self.images, self.arguments.quiet);
-        bar.set_message(format!("{} plans", substitutions.len()));
-        let mut evaluation = Evaluation::default();
-        let mut margins = Vec::new();
-        let mut progress = Progress { bar: &bar, margins: Some(&mut margins) };
-        let evaluated = self.session.evaluate(&substitutions, &mut evaluation, &mut progress);
-        bar.finish_and_clear();
-        evaluated?;
-        self.margins = margins;
-        for ((name, choices), (tally, substitution)) in
-            named.into_iter().zip(evaluation.tallies.iter().zip(&substitutions))
-        {
-            let variance: f64 = self.choices.iter().zip(&choices).map(|(all, &at)| all[at].variance).sum();
-            let total = substitution.total(self.sites(), self.models[0].graph());
-            let forms = substitution.forms(self.sites());
-            let sum = |cost: fn(&Candidate) -> u32| {
-                self.choices.iter().zip(&choices).map(|(all, &at)| u64::from(cost(&all[at]))).sum::<u64>()
-            };
-            self.measured.push(Measured {
-                kind,
-                name,
-                bootstraps: fewest(self.circuit, &self.arguments.ckks, &forms)
-                    .ok()
-                    .map(|placement| placement.bootstraps),
-                total_depth: total.and_then(|total| total.depth),
-                depth_sum: sum(|candidate| candidate.cost.depth),
-                mults: sum(|candidate| candidate.cost.multiplications),
-                predicted: 100.0 * crate::evaluation::agreement(&self.margins, variance),
-                agreement: tally.score.agreement(),
-                difference: tally.score.top1() - tally.score.top1_exact(),
-                overflow_images: tally.overflow_images,
-                minimize: self.arguments.minimize,
-            });
-        }
-        Ok(())
-    }
-}
-
-/// Draws progress, and keeps the margins of the first configuration's images.
-struct Progress<'a> {
-    bar: &'a indicatif::ProgressBar,
-    margins: Option<&'a mut Vec<f64>>,
-}
-
-impl Observer for Progress<'_> {
-    fn image(&mut self, configuration: usize, prediction: &Prediction) -> std::io::Result<()> {
-        if let (0, Some(margins)) = (configuration, &mut self.margins) {
-            margins.push(prediction.margin);
-        }
-        Ok(())
-    }
-
-    fn batch(&mut self, _batch: &Evaluation, all: &Evaluation) -> std::io::Result<()> {
-        self.bar.set_position(all.position() as u64);
-        Ok(())
-    }
 }
