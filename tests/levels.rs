@@ -119,7 +119,7 @@ fn a_plan_keeps_its_budget_at_the_least_cost() {
         let told = polyact_succeeds(&arguments);
         (told, std::fs::read_to_string(&out).unwrap(), std::fs::read_to_string(&front).unwrap())
     };
-    let (told, first, front) = plan("plan.toml", &["--plot", &path("front.svg")]);
+    let (told, first, front) = plan("plan.toml", &["--plot", &path("front.svg"), "--ablation", &path("levers.csv")]);
     let rows: Vec<Vec<&str>> = front.lines().skip(1).map(|line| line.split(',').rev().collect()).collect();
     // From the end: images out of range, difference, agreement, the predicted one, products, sum of depths, depth, bootstrappings.
     let number = |row: &[&str], at: usize| row[at].parse::<f64>().unwrap();
@@ -131,6 +131,9 @@ fn a_plan_keeps_its_budget_at_the_least_cost() {
     assert!(of("plan").iter().all(|row| (number(row, 3) - number(row, 2)).abs() < 25.0), "{front}");
     assert!(told.contains("the least bootstrappings within the budget"), "{told}");
     assert!(std::fs::read_to_string(path("front.svg")).unwrap().contains("the same everywhere"));
+    let levers = std::fs::read_to_string(path("levers.csv")).unwrap();
+    let kinds: Vec<&str> = levers.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!(kinds, ["all levers", "without gradients", "without channels", "without choice"], "{levers}");
     let (_, again, _) = plan("again.toml", &["--batch", "37", "--threads", "1"]);
     assert_eq!(first, again);
     let row: Value = serde_json::from_str(&polyact_succeeds(&[

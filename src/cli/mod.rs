@@ -34,6 +34,8 @@ mod output;
 #[cfg(feature = "libtorch")]
 mod plan;
 #[cfg(feature = "libtorch")]
+mod plan_ablation;
+#[cfg(feature = "libtorch")]
 mod plan_report;
 #[cfg(feature = "libtorch")]
 mod plan_search;

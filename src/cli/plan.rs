@@ -8,6 +8,7 @@ use super::bootstraps::circuit;
 use super::configuration::{file, guard, ranges};
 use super::options::{DeviceOptions, ModelOptions, ReadingOptions, UntilOptions, name_of};
 use super::output::{Files, write};
+use super::plan_ablation::{Without, ablation};
 use super::plan_report::{Measured, for_people, front_csv};
 use super::plan_search::{Progress, Search};
 use super::plot::{FIGURES, PlotFile, plot_file};
@@ -74,7 +75,10 @@ pub struct Arguments {
     /// Write all plans that were measured, and uniform settings beside them, to this CSV file
     #[arg(long, value_name = "FILE")]
     front: Option<PathBuf>,
-    /// Draw the same into FILE.svg or FILE.png
+    /// Choose again with each lever switched off, gradients, channels and the choice by site, and write what that costs to this CSV file
+    #[arg(long, value_name = "FILE")]
+    ablation: Option<PathBuf>,
+    /// Draw what --front writes into FILE.svg or FILE.png
     #[arg(long, value_name = "FILE", value_parser = plot_file)]
     plot: Option<PlotFile>,
     /// No progress bar
@@ -113,6 +117,7 @@ impl Arguments {
             .writes("--out", &*self.out, &[b"[[sites]]", b"# Chosen by polyact"])
             .writes("--out", listed, &[])
             .writes("--front", self.front.as_deref(), &[b"kind,"])
+            .writes("--ablation", self.ablation.as_deref(), &[b"kind,"])
             .writes("--plot", self.plot.as_ref().map(PlotFile::path), FIGURES)
     }
 
@@ -216,20 +221,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         stop_at_overflow: false,
         until: None,
     };
+    let session = Session::keeping(&models, scope, KEPT);
     let mut search = Search {
         model,
         circuit: &circuit,
         parameters: &arguments.ckks,
         minimize: arguments.minimize,
         choices: &choices,
-        session: Session::keeping(&models, scope, KEPT),
+        session: &session,
         images: calibration.images.len(),
         quiet: arguments.quiet,
         measured: Vec::new(),
     };
     search.uniform(&relu, &maxpool)?;
     let found = search.cheapest(&planned, |measured| arguments.keeps(measured))?;
-    let Search { measured, .. } = search;
+    let measured = std::mem::take(&mut search.measured);
     if let Some(path) = &arguments.front {
         write("--front", path, front_csv(&measured)?.as_bytes())?;
     }
@@ -246,7 +252,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             &measured.iter().map(Measured::point).collect::<Vec<_>>(),
         ))?;
     }
-    let Some(found) = found else {
+    let Some((found, promised)) = found else {
         let nearest = measured.iter().max_by(|a, b| a.agreement.total_cmp(&b.agreement)).map(|best| {
             format!(
                 "; the nearest is {} with {:+.3} points and {:.3} % agreement",
@@ -266,6 +272,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .unwrap_or_default();
     write("--out", &listed, images_text.as_bytes())?;
     write("--out", &arguments.out, text.as_bytes())?;
+    let levers = match &arguments.ablation {
+        Some(path) => {
+            let without = Without { configuration: &configuration, densities, images, relu: &relu, maxpool: &maxpool };
+            let levers = ablation(&search, &without, &measured, promised, |measured| arguments.keeps(measured))?;
+            write("--ablation", path, front_csv(&levers)?.as_bytes())?;
+            levers
+        }
+        None => Vec::new(),
+    };
 
     let rest = arguments.reading.evaluated(&dataset, UntilOptions::default())?;
     let scope = Scope { images: &rest.images, ..scope };
@@ -281,5 +296,5 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     evaluated?;
     tell_broken(&dataset, &evaluation.broken);
     tell_calibrated(std::slice::from_ref(&configuration), &evaluation)?;
-    print(&for_people(arguments.minimize, &measured, &arguments.out, &evaluation.tallies[0]))
+    print(&for_people(arguments.minimize, &measured, &levers, &arguments.out, &evaluation.tallies[0]))
 }

@@ -41,7 +41,8 @@ impl Minimize {
 }
 
 impl Measured {
-    fn cost(&self) -> Option<u64> {
+    /// Of what is to be least.
+    pub fn cost(&self) -> Option<u64> {
         match self.minimize {
             Minimize::Bootstraps => self.bootstraps,
             Minimize::Depth => Some(self.depth_sum),
@@ -84,7 +85,13 @@ pub(super) fn front_csv(measured: &[Measured]) -> Result<String, Failure> {
 }
 
 /// The table of what was measured, and the plan on images that were not used.
-pub(super) fn for_people(minimize: Minimize, measured: &[Measured], out: &Path, tally: &Tally) -> String {
+pub(super) fn for_people(
+    minimize: Minimize,
+    measured: &[Measured],
+    levers: &[Measured],
+    out: &Path,
+    tally: &Tally,
+) -> String {
     let header = [
         ("on calibration images", Align::Left),
         ("bootstrappings", Align::Right),
@@ -110,21 +117,34 @@ pub(super) fn for_people(minimize: Minimize, measured: &[Measured], out: &Path, 
             plan.overflow_images.to_string(),
         ]
     });
+    let mut text = table(&header, rows);
+    if !levers.is_empty() {
+        text += &format!("\nthe least {} within the budget\n", minimize.name());
+    }
+    for plan in levers {
+        text += &format!(
+            "{:<18} {:>5}  agreement {:.2} %, difference {:+.3} points: {}\n",
+            plan.kind,
+            known(plan.cost()),
+            plan.agreement,
+            plan.difference,
+            plan.name
+        );
+    }
     let score = &tally.score;
     let difference = score.top1() - score.top1_exact();
     let half = 1.96 * score.difference_standard_error();
-    table(&header, rows)
-        + &format!(
-            "\nthe least {} within the budget: {}\non {} other images: top-1 {:.3} %, exact {:.3} %, difference {difference:+.3} points \
+    text + &format!(
+        "\nthe least {} within the budget: {}\non {} other images: top-1 {:.3} %, exact {:.3} %, difference {difference:+.3} points \
              (95 % interval {:+.3} to {:+.3}), agreement {:.3} %, {} images out of range\n",
-            minimize.name(),
-            out.display(),
-            score.images(),
-            score.top1(),
-            score.top1_exact(),
-            difference - half,
-            difference + half,
-            score.agreement(),
-            tally.overflow_images,
-        )
+        minimize.name(),
+        out.display(),
+        score.images(),
+        score.top1(),
+        score.top1_exact(),
+        difference - half,
+        difference + half,
+        score.agreement(),
+        tally.overflow_images,
+    )
 }

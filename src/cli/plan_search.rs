@@ -25,7 +25,7 @@ pub(super) struct Search<'a> {
     /// Of every site.
     pub choices: &'a [Vec<Candidate>],
     /// Over the calibration images, of which there are so many.
-    pub session: Session<'a>,
+    pub session: &'a Session<'a>,
     pub images: usize,
     pub quiet: bool,
     /// What was measured so far.
@@ -57,12 +57,13 @@ impl Search<'_> {
         self.measure("uniform", named)
     }
 
-    /// The cheapest plan that keeps the budget: those at a few costs are measured first, then those between.
+    /// The cheapest plan that keeps the budget, and where it was measured: those at a few costs are measured first, then those
+    /// between.
     pub fn cheapest(
         &mut self,
         planned: &[Planned],
         keeps: impl Fn(&Measured) -> bool,
-    ) -> Result<Option<usize>, Failure> {
+    ) -> Result<Option<(usize, usize)>, Failure> {
         let (mut low, mut high) = (0, planned.len());
         let mut best = None;
         while low < high {
@@ -76,7 +77,7 @@ impl Search<'_> {
             let fits = (0..at.len()).find(|&i| keeps(&self.measured[first + i]));
             match fits {
                 Some(i) => {
-                    best = Some(at[i]);
+                    best = Some((at[i], first + i));
                     high = at[i];
                     low = if i == 0 { high } else { at[i - 1] + 1 };
                 }

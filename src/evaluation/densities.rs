@@ -68,6 +68,13 @@ pub fn densities_bytes<'a>(margin: f64, sites: impl Iterator<Item = (&'a str, &'
 }
 
 impl Densities {
+    /// The same, in which all values weigh alike.
+    pub fn unweighted(&self) -> Densities {
+        let plain = |densities: &Vec<Density>| densities.iter().map(Density::unweighted).collect();
+        let sites = self.sites.iter().map(|(name, densities)| (name.clone(), plain(densities))).collect();
+        Densities { sites, ..self.clone() }
+    }
+
     /// Read the file at `path`.
     ///
     /// # Errors

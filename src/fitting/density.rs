@@ -181,6 +181,11 @@ impl Density {
         !self.weights.is_empty()
     }
 
+    /// The same values, which weigh alike.
+    pub fn unweighted(&self) -> Density {
+        Density { weights: Vec::new(), ..self.clone() }
+    }
+
     /// The bins with values, each no wider than the values reach. Zeros, and what an f32 only holds with fewer bits, are in one
     /// that is a point.
     pub fn bins(&self) -> impl Iterator<Item = Bin> {
