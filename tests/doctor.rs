@@ -12,7 +12,7 @@ fn a_machine_is_told_with_what_is_missing_for_what() {
     assert_eq!(found["instructions"], serde_json::json!(instructions));
     assert_eq!(found["uses"][0], serde_json::json!({ "what": "design, search, report", "missing": null }));
     let networks = &found["uses"][1];
-    assert_eq!(networks["what"], "inspect, calibrate, eval, sweep, reproduce");
+    assert_eq!(networks["what"], "inspect, calibrate, eval, sweep, plan, cost, export, reproduce");
     let text = polyact_succeeds(&["doctor"]);
     #[cfg(feature = "libtorch")]
     {

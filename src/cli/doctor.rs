@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     })
 }
 
-const NETWORKS: &str = "inspect, calibrate, eval, sweep, reproduce";
+const NETWORKS: &str = "inspect, calibrate, eval, sweep, plan, cost, export, reproduce";
 
 fn basic() -> Findings {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
