@@ -20,12 +20,7 @@ pub struct Form {
 pub(super) struct Way {
     pub left: u32,
     pub bootstraps: u32,
-    /// Bit r·10 + s: before stage s of round r, and before its last product for s the number of stages.
-    pub cuts: u64,
 }
-
-/// Cuts of one round in [`Way::cuts`].
-const PLACES: u32 = 10;
 
 impl Form {
     /// One polynomial of this degree.
@@ -42,15 +37,14 @@ impl Form {
     /// The ways through it from a ciphertext with `levels`, none of which has both fewer levels left and more bootstrappings than
     /// another.
     pub(super) fn ways(&self, parameters: &Parameters, levels: u32) -> Vec<Way> {
-        let mut ways = vec![Way { left: levels, bootstraps: 0, cuts: 0 }];
+        let mut ways = vec![Way { left: levels, bootstraps: 0 }];
         for round in 0..self.rounds {
             let mut next = Vec::new();
             for way in ways {
-                self.round(parameters, round, way, &mut next);
+                self.round(parameters, way, &mut next);
                 if round > 0 && way.left < parameters.levels {
-                    // What meets in the round; there are 8 stages and a product at most.
-                    let refreshed = self.cut(way, parameters.levels, round * PLACES + PLACES - 1);
-                    self.round(parameters, round, refreshed, &mut next);
+                    // What meets in the round.
+                    self.round(parameters, self.refreshed(parameters, way), &mut next);
                 }
             }
             ways = best(next);
@@ -58,12 +52,13 @@ impl Form {
         ways
     }
 
-    fn cut(&self, way: Way, left: u32, place: u32) -> Way {
-        Way { left, bootstraps: way.bootstraps + self.parallel, cuts: way.cuts | 1 << place.min(63) }
+    /// The way with a bootstrapping behind it.
+    fn refreshed(&self, parameters: &Parameters, way: Way) -> Way {
+        Way { left: parameters.levels, bootstraps: way.bootstraps + self.parallel }
     }
 
     /// All ways through one round, from `way`.
-    fn round(&self, parameters: &Parameters, round: u32, way: Way, all: &mut Vec<Way>) {
+    fn round(&self, parameters: &Parameters, way: Way, all: &mut Vec<Way>) {
         let x = way.left;
         let mut ways = vec![way];
         for (stage, &degree) in self.degrees.iter().enumerate() {
@@ -71,7 +66,7 @@ impl Form {
             let mut next = Vec::new();
             for way in ways {
                 // Before the first stage, the input itself is bootstrapped, by whoever gave it.
-                let refreshed = (stage > 0).then(|| self.cut(way, parameters.levels, round * PLACES + stage as u32));
+                let refreshed = (stage > 0).then(|| self.refreshed(parameters, way));
                 let enough = |way: &Way| way.left >= depth;
                 next.extend(
                     [Some(way), refreshed]
@@ -84,8 +79,7 @@ impl Form {
             ways = best(next);
         }
         if self.product {
-            let place = round * PLACES + self.degrees.len() as u32;
-            let refreshed: Vec<Way> = ways.iter().map(|&way| self.cut(way, parameters.levels, place)).collect();
+            let refreshed: Vec<Way> = ways.iter().map(|&way| self.refreshed(parameters, way)).collect();
             ways.extend(refreshed);
             ways.retain(|way| way.left.min(x) >= 1);
             ways.iter_mut().for_each(|way| way.left = way.left.min(x) - 1);
@@ -96,7 +90,7 @@ impl Form {
 
 /// Those than which none is better.
 fn best(mut ways: Vec<Way>) -> Vec<Way> {
-    ways.sort_by_key(|way| (way.bootstraps, std::cmp::Reverse(way.left), way.cuts));
+    ways.sort_by_key(|way| (way.bootstraps, std::cmp::Reverse(way.left)));
     let mut kept: Vec<Way> = Vec::new();
     for way in ways {
         if kept.iter().all(|better| better.left < way.left) {

@@ -28,8 +28,6 @@ pub struct Problem<'a> {
     pub parameters: &'a Parameters,
     /// Of each site, at least one.
     pub choices: &'a [Vec<Choice>],
-    /// The most bootstrappings that are of interest.
-    pub most: u64,
 }
 
 /// That the levels do not suffice, however often is bootstrapped.
@@ -37,8 +35,6 @@ pub struct Problem<'a> {
 pub enum PlacementError {
     #[error("{name} takes more than the {levels} levels that there are after a bootstrapping under {parameters}")]
     TooDeep { name: String, levels: u32, parameters: String },
-    #[error("no placement has at most {0} bootstrappings")]
-    TooMany(u64),
     #[error("the network has too many values that are taken later on for the search; it gave up at {0}")]
     TooWide(String),
 }
@@ -132,7 +128,7 @@ pub(super) fn price(circuit: &Circuit, parameters: &Parameters, node: usize, sho
 /// # Errors
 /// [`PlacementError`].
 pub fn front(problem: Problem) -> Result<Vec<Placement>, PlacementError> {
-    let Problem { circuit, parameters, choices, most } = problem;
+    let Problem { circuit, parameters, choices } = problem;
     let weights = circuit.ciphertexts(parameters.slots);
     let last = circuit.nodes.len() - 1;
     let mut uses = vec![Vec::new(); circuit.nodes.len()];
@@ -164,11 +160,12 @@ pub fn front(problem: Problem) -> Result<Vec<Placement>, PlacementError> {
             .for_each(|(class, to)| merged[*class] = Some(*to));
         let own = next.of.get(&at).copied();
         let steps = Steps { problem, weight: weights[at], node: at, ways: HashMap::new() };
-        let mut found = Found { most, own, merged, count: next.count, decisions: &mut decisions, best: HashMap::new() };
+        let mut found = Found { own, merged, count: next.count, decisions: &mut decisions, best: HashMap::new() };
         steps.follow(&labels, &operands, &mut found);
         labels = found.kept();
         if labels.is_empty() {
-            return Err(failure(problem, at));
+            let (name, levels) = (node.name.clone(), parameters.levels);
+            return Err(PlacementError::TooDeep { name, levels, parameters: parameters.name.clone() });
         }
         if labels.len() > WIDEST {
             return Err(PlacementError::TooWide(node.name.clone()));
@@ -186,21 +183,6 @@ pub fn front(problem: Problem) -> Result<Vec<Placement>, PlacementError> {
     Ok(labels.iter().map(|label| traced(circuit, choices.len(), &decisions, label)).collect())
 }
 
-/// Why there is no way past the node.
-fn failure(problem: Problem, node: usize) -> PlacementError {
-    let Problem { circuit, parameters, choices, most } = problem;
-    let levels = parameters.levels;
-    let fits = match circuit.nodes[node].operation {
-        Operation::Site(site) => choices[site].iter().any(|choice| !choice.form.ways(parameters, levels).is_empty()),
-        _ => true,
-    };
-    let name = circuit.nodes[node].name.clone();
-    match fits {
-        true => PlacementError::TooMany(most),
-        false => PlacementError::TooDeep { name, levels, parameters: parameters.name.clone() },
-    }
-}
-
 /// One operation, in all ways.
 struct Steps<'a> {
     problem: Problem<'a>,
@@ -213,7 +195,6 @@ struct Steps<'a> {
 
 /// The labels behind an operation, the best of each levels and bootstrappings.
 struct Found<'a> {
-    most: u64,
     /// The class of the result, if anybody takes it.
     own: Option<usize>,
     merged: Vec<Option<usize>>,
@@ -237,7 +218,7 @@ impl Steps<'_> {
                 continue;
             };
             let Some(site) = site else {
-                self.reach(label, 0, 0.0, Way { left, bootstraps: 0, cuts: 0 }, found);
+                self.reach(label, 0, 0.0, Way { left, bootstraps: 0 }, found);
                 continue;
             };
             for (at, choice) in choices[site].iter().enumerate() {
@@ -264,9 +245,6 @@ impl Steps<'_> {
 
 impl Found<'_> {
     fn add(&mut self, label: &Label, level: u32, bootstraps: u64, loss: f64, decision: Decision) {
-        if bootstraps > self.most {
-            return;
-        }
         let mut levels = vec![u8::MAX; self.count];
         let mut lower = |class: usize, level: u8| levels[class] = levels[class].min(level);
         self.merged.iter().zip(&label.levels).for_each(|(to, &level)| {
@@ -336,7 +314,7 @@ fn traced(circuit: &Circuit, sites: usize, decisions: &[Decision], label: &Label
 /// [`PlacementError`].
 pub fn fewest(circuit: &Circuit, parameters: &Parameters, forms: &[Form]) -> Result<Placement, PlacementError> {
     let choices: Vec<Vec<Choice>> = forms.iter().map(|form| vec![Choice { form: form.clone(), loss: 0.0 }]).collect();
-    let mut all = front(Problem { circuit, parameters, choices: &choices, most: u64::MAX })?;
+    let mut all = front(Problem { circuit, parameters, choices: &choices })?;
     Ok(all.swap_remove(0))
 }
 
@@ -423,7 +401,7 @@ mod tests {
                 .sites()
                 .map(|(site, _)| vec![choice(7, losses[site % 8]), choice(3, 50 + losses[8 + site % 8])])
                 .collect();
-            let problem = Problem { circuit: &circuit, parameters: &parameters, choices: &choices, most: u64::MAX };
+            let problem = Problem { circuit: &circuit, parameters: &parameters, choices: &choices };
             let found = front(problem);
             let expected = by_force(problem);
             let Ok(found) = found else { prop_assert!(expected.is_empty()); return Ok(()) };

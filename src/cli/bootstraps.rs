@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::Failure;
 use crate::ckks::placement::fewest;
-use crate::ckks::{Circuit, Form, Parameters};
+use crate::ckks::{Circuit, Parameters};
 use crate::evaluation::Substitution;
 use crate::model::Model;
 
@@ -16,11 +16,13 @@ pub(super) struct BootstrapOptions {
     pub bootstraps: Option<Parameters>,
 }
 
-/// A network under a parameter set.
+/// The counts of configurations.
 #[derive(Debug)]
 pub(super) struct Bootstraps<'a> {
-    circuit: Circuit,
-    pub parameters: &'a Parameters,
+    /// The name of the set that they are counted under.
+    pub parameters: &'a str,
+    /// The fewest, of each configuration in order.
+    pub counts: Vec<u64>,
 }
 
 impl BootstrapOptions {
@@ -35,18 +37,12 @@ impl BootstrapOptions {
         substitutions: &[Substitution],
     ) -> Result<Option<Bootstraps<'_>>, Failure> {
         let Some(parameters) = &self.bootstraps else { return Ok(None) };
-        let bootstraps = Bootstraps { circuit: circuit(model, size)?, parameters };
-        for substitution in substitutions {
-            fewest(&bootstraps.circuit, parameters, &substitution.forms(model.sites()))?;
-        }
-        Ok(Some(bootstraps))
-    }
-}
-
-impl Bootstraps<'_> {
-    /// The fewest with these forms at the sites.
-    pub fn count(&self, forms: &[Form]) -> Option<u64> {
-        fewest(&self.circuit, self.parameters, forms).ok().map(|placement| placement.bootstraps)
+        let circuit = circuit(model, size)?;
+        let count = |substitution: &Substitution| {
+            fewest(&circuit, parameters, &substitution.forms(model.sites())).map(|placement| placement.bootstraps)
+        };
+        let counts = substitutions.iter().map(count).collect::<Result<_, _>>()?;
+        Ok(Some(Bootstraps { parameters: &parameters.name, counts }))
     }
 }
 

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use serde::Serialize;
-use tch::{Kind, Tensor};
 
 use super::options::{DeviceOptions, ModelOptions};
 use super::preparation::InputOptions;
 use super::{Failure, print};
 use crate::activation::Window;
-use crate::evaluation::EvaluationError;
 use crate::model::{Model, ModelError, SiteKind};
 use crate::report::{Align, table};
 
@@ -100,22 +98,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// One exact pass over an image of zeros shows the shapes.
 fn inspect(model: &Model, arguments: &Arguments) -> Result<Inspection, Failure> {
     let input_size = arguments.input.size(model.preprocess());
-    let [channels, height, width] = input_size.map(|size| size as i64);
-    let image = Tensor::f_zeros([1, channels, height, width], (Kind::Float, model.device()));
-    let table = model.exact();
-    let _logits =
-        model.forward(&image.map_err(EvaluationError::from)?, &table).map_err(|error| hint(error, arguments))?;
+    let shapes = model.shapes(input_size).map_err(|error| hint(error, arguments))?;
 
     let rounds: Vec<u32> = model.sites().iter().map(|site| site.kind.window().map_or(1, Window::rounds)).collect();
     let longest_path = model.graph().longest_path(&rounds);
     let of_kind = SiteKind::NAMES.map(|(name, _)| (name, 0)).into();
     let mut totals = Totals { sites: model.sites().len(), of_kind, longest_path, ..Totals::default() };
     let mut sites = Vec::with_capacity(totals.sites);
-    for site in model.sites() {
-        let input_shape = table.shape(site.index).map(|shape| shape.get(1..).unwrap_or_default().to_vec());
+    for (site, input_shape) in model.sites().iter().zip(shapes) {
         let elements = input_shape.as_ref().map(|shape| shape.iter().product::<i64>());
         *totals.of_kind.entry(site.kind.name()).or_default() += 1;
         *if site.kind.is_pool() { &mut totals.maxpool_elements } else { &mut totals.relu_elements } +=

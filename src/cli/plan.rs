@@ -95,13 +95,15 @@ const EXAMPLES: &str = "Examples:
 docs/cost.md explains how a plan is chosen.";
 
 fn points(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number| (0.0..=100.0).contains(number));
-    number.ok_or_else(|| "expected points from 0 to 100, such as 0.1".to_owned())
+    up_to_hundred(text).ok_or_else(|| "expected points from 0 to 100, such as 0.1".to_owned())
 }
 
 fn percent(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number| (0.0..=100.0).contains(number));
-    number.ok_or_else(|| "expected a percentage from 0 to 100, such as 99.5".to_owned())
+    up_to_hundred(text).ok_or_else(|| "expected a percentage from 0 to 100, such as 99.5".to_owned())
+}
+
+fn up_to_hundred(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number| (0.0..=100.0).contains(number))
 }
 
 impl Arguments {

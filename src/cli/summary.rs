@@ -35,13 +35,15 @@ pub(super) struct Setting<'a> {
     /// What the network computes in.
     pub dtype: &'static str,
     pub batch: usize,
-    /// Under which bootstrappings are counted.
+    /// Of all configurations, where they are counted.
     pub bootstraps: Option<&'a Bootstraps<'a>>,
 }
 
 /// One configuration and what came out for it.
 pub(super) struct Summary<'a> {
     pub setting: &'a Setting<'a>,
+    /// Which of the configurations that were evaluated together it is.
+    pub number: usize,
     pub configuration: &'a Configuration,
     pub substitution: &'a Substitution,
     pub evaluation: &'a Evaluation,
@@ -123,8 +125,8 @@ impl Summary<'_> {
             top1_diff_low: interval.map(|[low, _]| low),
             top1_diff_high: interval.map(|[_, high]| high),
             guard: configuration.guard,
-            bootstraps: setting.bootstraps.and_then(|under| under.count(&self.substitution.forms(setting.sites))),
-            parameters: setting.bootstraps.map(|under| under.parameters.name.clone()),
+            bootstraps: setting.bootstraps.map(|under| under.counts[self.number]),
+            parameters: setting.bootstraps.map(|under| under.parameters.to_owned()),
         }
     }
 

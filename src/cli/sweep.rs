@@ -303,9 +303,9 @@ impl<'a> Sweep<'a> {
             bootstraps: bootstraps.as_ref(),
         };
         let mut rows = Vec::new();
-        for ((at, substitution), tally) in part.zip(&substitutions).zip(&done.tallies) {
+        for (number, (at, (substitution, tally))) in part.zip(substitutions.iter().zip(&done.tallies)).enumerate() {
             let configuration = &self.configurations[at];
-            let summary = Summary { setting: &setting, configuration, substitution, evaluation: &done, tally };
+            let summary = Summary { setting: &setting, number, configuration, substitution, evaluation: &done, tally };
             rows.push((at, summary.row()));
         }
         Ok(rows)

@@ -154,6 +154,7 @@ impl Task<'_> {
         };
         let summary = Summary {
             setting: &setting,
+            number: 0,
             configuration: &configuration,
             substitution: &substitution,
             evaluation: &evaluation,

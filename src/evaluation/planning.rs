@@ -113,7 +113,7 @@ pub fn front(
         Minimize::Bootstraps => {
             let choice = |candidate: &Candidate| Choice { form: candidate.form.clone(), loss: candidate.variance };
             let choices: Vec<Vec<Choice>> = candidates.iter().map(|all| all.iter().map(choice).collect()).collect();
-            let problem = Problem { circuit, parameters, choices: &choices, most: u64::MAX };
+            let problem = Problem { circuit, parameters, choices: &choices };
             let placed = placement::front(problem)?.into_iter();
             Ok(placed
                 .map(|found| Planned { cost: found.bootstraps, variance: found.loss, choices: found.choices })

@@ -1,4 +1,4 @@
-//! The network as the scheme sees it, with the sizes that one image shows.
+//! What one image shows of a network: the shapes at its sites, and with them the network as the scheme sees it.
 
 use tch::{Kind, Tensor};
 
@@ -6,20 +6,31 @@ use super::network::{Model, ModelError};
 use crate::ckks::Circuit;
 
 impl Model {
-    /// The operations on ciphertexts, with as many numbers as an image of `size`, channels, height and width, has there; none where
-    /// some are inside loops or branches. One exact pass over an image of zeros shows the sizes.
+    /// The shape that each site is given of one image of `size`, channels, height and width, without the batch; none of a site that
+    /// does not run. One exact pass over an image of zeros shows them.
     ///
     /// # Errors
     /// [`ModelError::Forward`] where the network does not take images of this size.
-    pub fn circuit(&self, size: [usize; 3]) -> Result<Option<Circuit>, ModelError> {
-        let Some(mut circuit) = self.graph().circuit() else { return Ok(None) };
-        let shape = [1, size[0] as i64, size[1] as i64, size[2] as i64];
+    pub fn shapes(&self, size: [usize; 3]) -> Result<Vec<Option<Vec<i64>>>, ModelError> {
+        let [channels, height, width] = size.map(|size| size as i64);
+        let shape = [1, channels, height, width];
         let image = Tensor::f_zeros(shape, (Kind::Float, self.device()))
             .map_err(|error| ModelError::Forward { shape: shape.to_vec(), reason: error.to_string() })?;
         let table = self.exact();
         let _logits = self.forward(&image, &table)?;
-        let elements = |site: usize| Some(table.shape(site)?.iter().skip(1).product::<i64>() as u64);
-        circuit.measure(&self.sites().iter().map(|site| elements(site.index)).collect::<Vec<_>>());
+        let of_site = |site: usize| table.shape(site).map(|shape| shape.get(1..).unwrap_or_default().to_vec());
+        Ok(self.sites().iter().map(|site| of_site(site.index)).collect())
+    }
+
+    /// The operations on ciphertexts, with as many numbers as an image of `size` has there; none where some are inside loops or
+    /// branches.
+    ///
+    /// # Errors
+    /// As [`Model::shapes`].
+    pub fn circuit(&self, size: [usize; 3]) -> Result<Option<Circuit>, ModelError> {
+        let Some(mut circuit) = self.graph().circuit() else { return Ok(None) };
+        let elements = |shape: &Option<Vec<i64>>| Some(shape.as_ref()?.iter().product::<i64>() as u64);
+        circuit.measure(&self.shapes(size)?.iter().map(elements).collect::<Vec<_>>());
         Ok(Some(circuit))
     }
 }
