@@ -20,6 +20,8 @@ pub(crate) mod exact;
 mod file;
 mod fitted;
 mod form;
+#[cfg(feature = "libtorch")]
+mod gaussian;
 mod interval;
 mod isa;
 mod lanes;
@@ -43,6 +45,8 @@ pub(crate) use cuda::{Addresses, BLOCK, Job, Planes};
 pub use elementwise::{Channels, Elementwise, Series};
 pub use file::{CoefficientFile, FileError};
 pub use fitted::Fitted;
+#[cfg(feature = "libtorch")]
+pub use gaussian::{Counters, Key, add_normal, normal_at};
 pub use interval::{Interval, RangeError};
 pub use isa::Isa;
 pub use lanes::Element;

@@ -11,13 +11,23 @@
 //! scaling = 1
 //! depths = [[5, 3], [13, 4]]   # the largest degree of each depth; without it ⌈log2(d + 1)⌉
 //! slots = 16384             # numbers in a ciphertext; without it one ciphertext holds everything
+//!
+//! [noise]                   # what the scheme adds to numbers; `Noise` says it field by field
+//! ring = 65536
+//! scale = 40
+//! secret = 192
+//! divided = true
+//! bootstrapping = 26.3
 //! ```
+//!
+//! Behind the name of a set numbers of it can be replaced: `orion,scale=30,bootstrapping=19`.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Deserialize;
 
+use super::noise::Noise;
 use crate::bounded;
 
 /// The sets that come with the program, by name.
@@ -30,7 +40,7 @@ pub const SETS: [(&str, &str); 5] = [
 ];
 
 /// A parameter set.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
     /// As it was asked for.
@@ -61,6 +71,9 @@ pub struct Parameters {
     /// Numbers in one ciphertext.
     #[serde(default)]
     pub slots: Option<u64>,
+    /// What the scheme adds to numbers, where that is known.
+    #[serde(default)]
+    pub noise: Option<Noise>,
 }
 
 fn one() -> u32 {
@@ -74,6 +87,8 @@ pub enum ParametersError {
     Unknown(String),
     #[error("{path}: {reason}")]
     File { path: PathBuf, reason: String },
+    #[error("`{part}`: {reason}")]
+    Replacement { part: String, reason: String },
 }
 
 fn names() -> String {
@@ -93,6 +108,12 @@ impl Parameters {
             let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
             format!("line {line}: {}", error.message().replace('\n', " "))
         })?;
+        parameters.checked(name)
+    }
+
+    /// The same under this name, if nothing in it is impossible.
+    fn checked(self, name: &str) -> Result<Parameters, String> {
+        let parameters = self;
         let Parameters { levels, first_layer, convolution, linear, average_pool, shortcut, scaling, .. } = parameters;
         if !(1..=MOST_LEVELS).contains(&levels) {
             return Err(format!("`levels` is {levels}; from 1 to {MOST_LEVELS} are possible"));
@@ -106,6 +127,9 @@ impl Parameters {
         }
         if parameters.slots == Some(0) {
             return Err("`slots` is 0; a ciphertext holds at least one number".to_owned());
+        }
+        if let Some(noise) = &parameters.noise {
+            noise.check()?;
         }
         Ok(Parameters { name: name.to_owned(), ..parameters })
     }
@@ -128,21 +152,71 @@ impl Parameters {
     }
 }
 
+/// What can be replaced behind the name of a set, in the set itself and in its noise.
+const NUMBERS: [&str; 2] = ["levels", "slots"];
+const NOISE_NUMBERS: [&str; 5] = ["ring", "scale", "secret", "sigma", "bootstrapping"];
+
 impl FromStr for Parameters {
     type Err = ParametersError;
 
     fn from_str(text: &str) -> Result<Parameters, ParametersError> {
-        if let Some(path) = text.strip_prefix("file:").map(Path::new) {
-            let file = |reason: String| ParametersError::File { path: path.to_owned(), reason };
-            let bytes = bounded::read(path, bounded::TEXT).map_err(|error| file(error.to_string()))?;
-            let content = bounded::text(&bytes).map_err(|_| file("it is not UTF-8 text".to_owned()))?;
-            return Parameters::parse(text, content).map_err(file);
+        let is_replacement = |part: &&str| {
+            part.split_once('=').is_some_and(|(key, _)| NUMBERS.contains(&key) || NOISE_NUMBERS.contains(&key))
+        };
+        // A file's name may have commas.
+        let behind: Vec<&str> = text.split(',').skip(1).collect();
+        let count = behind.iter().rev().take_while(|part| is_replacement(part)).count();
+        let replacements = &behind[behind.len() - count..];
+        let length = text.len() - replacements.iter().map(|part| part.len() + 1).sum::<usize>();
+        let set = &text[..length];
+        let (content, wrong) = content(set)?;
+        Parameters::parse(set, &content).map_err(&wrong)?;
+        let mut table: toml::Table = toml::from_str(&content).map_err(|error| wrong(error.to_string()))?;
+        for part in replacements {
+            replace(&mut table, part)
+                .map_err(|reason| ParametersError::Replacement { part: (*part).to_owned(), reason })?;
         }
-        let known = SETS.into_iter().find(|(name, _)| *name == text).map(|(_, content)| content.to_owned());
-        let number = || text.strip_prefix("levels=").map(|levels| format!("levels = {levels}"));
-        let content = known.or_else(number).ok_or_else(|| ParametersError::Unknown(text.to_owned()))?;
-        Parameters::parse(text, &content).map_err(|_| ParametersError::Unknown(text.to_owned()))
+        let replaced = table.try_into().map_err(|error: toml::de::Error| error.message().replace('\n', " "));
+        replaced.and_then(|parameters: Parameters| parameters.checked(text)).map_err(|reason| {
+            match replacements.is_empty() {
+                true => wrong(reason),
+                false => ParametersError::Replacement { part: replacements.join(","), reason },
+            }
+        })
     }
+}
+
+/// What stands in the set of this name, and how to tell what is wrong with it.
+fn content(set: &str) -> Result<(String, impl Fn(String) -> ParametersError), ParametersError> {
+    let path = set.strip_prefix("file:").map(Path::new);
+    let wrong = move |reason: String| match path {
+        Some(path) => ParametersError::File { path: path.to_owned(), reason },
+        None => ParametersError::Unknown(set.to_owned()),
+    };
+    if let Some(path) = path {
+        let bytes = bounded::read(path, bounded::TEXT).map_err(|error| wrong(error.to_string()))?;
+        let content = bounded::text(&bytes).map_err(|_| wrong("it is not UTF-8 text".to_owned()))?;
+        return Ok((content.to_owned(), wrong));
+    }
+    let known = SETS.into_iter().find(|(name, _)| *name == set).map(|(_, content)| content.to_owned());
+    let number = || set.strip_prefix("levels=").map(|levels| format!("levels = {levels}"));
+    let content = known.or_else(number).ok_or_else(|| wrong(String::new()))?;
+    Ok((content, wrong))
+}
+
+/// Put what `key=number` says into the table of a set.
+fn replace(table: &mut toml::Table, part: &str) -> Result<(), String> {
+    let (key, number) = part.split_once('=').unwrap_or_default();
+    let whole = number.parse::<i64>().map(toml::Value::Integer).ok();
+    let number = whole.or_else(|| number.parse::<f64>().map(toml::Value::Float).ok());
+    let number = number.ok_or_else(|| format!("expected a number, as {key}=40"))?;
+    let noise = || toml::Value::Table(toml::Table::new());
+    let table = match NUMBERS.contains(&key) {
+        true => Some(table),
+        false => table.entry("noise").or_insert_with(noise).as_table_mut(),
+    };
+    table.and_then(|table| table.insert(key.to_owned(), number));
+    Ok(())
 }
 
 #[cfg(test)]

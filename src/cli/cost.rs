@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use clap::Args;
 use serde::Serialize;
 
-use super::bootstraps::circuit;
 use super::configuration::SubstitutionOptions;
+use super::encryption::circuit;
 use super::options::{DeviceOptions, ModelOptions, name_of};
 use super::output::Files;
 use super::plot::{FIGURES, PlotFile, plot_file};

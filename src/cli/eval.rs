@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::bootstraps::BootstrapOptions;
 use super::configuration::{ConfigurationOptions, OnOverflow};
+use super::encryption::EncryptionOptions;
 use super::options::{DeviceOptions, ModelOptions, ReadingOptions, UntilOptions};
 use super::preparation::PreparationOptions;
 use super::task::{OutputOptions, Task};
@@ -27,7 +27,7 @@ pub struct Arguments {
     #[command(flatten)]
     configuration: ConfigurationOptions,
     #[command(flatten)]
-    bootstraps: BootstrapOptions,
+    encryption: EncryptionOptions,
     #[command(flatten)]
     preparation: PreparationOptions,
     #[command(flatten)]
@@ -46,10 +46,12 @@ const EXAMPLES: &str = "Examples:
   polyact eval --model resnet50.pt --dataset ILSVRC2012_img_val.tar --labels synset_labels.txt ...
   polyact eval --model resnet50.pt --dataset imagenet/val --relu-range file:ranges.csv --holdout 1000
   polyact eval --model resnet50.pt --dataset imagenet/val --relu-range 50 --until 0.2
+  polyact eval --model weights/resnet20-fashion.pt --relu-range 16 --ckks orion --trials 5
 
 Inputs beyond a range are counted and, unless --on-overflow says so, not clipped: there the polynomials
 blow up, as they would under encryption. ReLU6 is ReLU(x) - ReLU(x-6), and the range of its second
-ReLU is B+6. docs/columns.md explains the columns of every CSV file.";
+ReLU is B+6. docs/columns.md explains the columns of every CSV file,
+docs/noise.md the noise of --ckks.";
 
 impl Arguments {
     pub(super) fn device(&self) -> &DeviceOptions {
@@ -68,7 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         until: arguments.until,
         preparation: &arguments.preparation,
         output: &arguments.output,
-        bootstraps: &arguments.bootstraps,
+        encryption: &arguments.encryption,
         stop_at_overflow: arguments.configuration.on_overflow == OnOverflow::Error,
     };
     let (row, text) = task.compare(|| arguments.configuration.read())?;

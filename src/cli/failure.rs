@@ -63,6 +63,9 @@ pub enum Failure {
     #[cfg(feature = "libtorch")]
     #[error(transparent)]
     Placement(#[from] crate::ckks::placement::PlacementError),
+    #[cfg(feature = "libtorch")]
+    #[error(transparent)]
+    Noise(#[from] crate::evaluation::NoiseError),
     /// No plan keeps the budget.
     #[cfg(feature = "libtorch")]
     #[error("{0}")]

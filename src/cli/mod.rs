@@ -3,7 +3,6 @@
 #[cfg(feature = "libtorch")]
 mod beside;
 #[cfg(feature = "libtorch")]
-mod bootstraps;
 #[cfg(feature = "libtorch")]
 mod calibrate;
 #[cfg(feature = "libtorch")]
@@ -18,6 +17,7 @@ mod design_format;
 mod design_function;
 mod doctor;
 #[cfg(feature = "libtorch")]
+mod encryption;
 mod eval;
 #[cfg(feature = "libtorch")]
 mod export;

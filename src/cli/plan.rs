@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 
-use super::bootstraps::circuit;
 use super::configuration::{file, guard, ranges};
+use super::encryption::circuit;
 use super::options::{DeviceOptions, ModelOptions, ReadingOptions, UntilOptions, name_of};
 use super::output::{Files, write};
 use super::plan_ablation::{Without, ablation};

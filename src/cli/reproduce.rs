@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::bootstraps::BootstrapOptions;
+use super::encryption::EncryptionOptions;
 use super::options::{DeviceOptions, ModelOptions, ReadingOptions, UntilOptions};
 use super::preparation::{PreparationOptions, Side};
 use super::task::{OutputOptions, Task};
@@ -98,7 +98,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         preparation: &preparation,
         output: &arguments.output,
         stop_at_overflow: false,
-        bootstraps: &BootstrapOptions::default(),
+        encryption: &EncryptionOptions::default(),
     };
     let (row, text) = task.compare(|| Ok(configuration))?;
     print(&(text + &beside(published, &row)))

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::bootstraps::Bootstraps;
 use super::decisions::Decisions;
+use super::encryption::{Encrypted, over};
 use crate::activation::{Arithmetic, Interval};
 use crate::dataset::{Dataset, Interpolation, Preparation, Transform};
 use crate::evaluation::{
@@ -35,8 +35,8 @@ pub(super) struct Setting<'a> {
     /// What the network computes in.
     pub dtype: &'static str,
     pub batch: usize,
-    /// Of all configurations, where they are counted.
-    pub bootstraps: Option<&'a Bootstraps<'a>>,
+    /// Of all configurations.
+    pub encrypted: &'a Encrypted<'a>,
 }
 
 /// One configuration and what came out for it.
@@ -47,6 +47,9 @@ pub(super) struct Summary<'a> {
     pub configuration: &'a Configuration,
     pub substitution: &'a Substitution,
     pub evaluation: &'a Evaluation,
+    /// Of each draw of noise.
+    pub trials: &'a [Tally],
+    /// Of the first.
     pub tally: &'a Tally,
 }
 
@@ -55,6 +58,10 @@ impl Summary<'_> {
     pub fn row(&self) -> Row {
         let Summary { setting, configuration, evaluation, tally, .. } = self;
         let Preparation { transform, mean, std } = setting.preparation;
+        let encrypted = setting.encrypted;
+        let drawn = encrypted.noise.is_some();
+        let (top1, agreement) =
+            (over(self.trials, |tally| tally.score.top1()), over(self.trials, |tally| tally.score.agreement()));
         let (score, exact) = (&tally.score, evaluation.exact_of(tally));
         let interval = setting.until.map(|until| until.interval(&tally.stretches));
         let cost = self.substitution.cost(setting.sites);
@@ -125,8 +132,14 @@ impl Summary<'_> {
             top1_diff_low: interval.map(|[low, _]| low),
             top1_diff_high: interval.map(|[_, high]| high),
             guard: configuration.guard,
-            bootstraps: setting.bootstraps.map(|under| under.counts[self.number]),
-            parameters: setting.bootstraps.map(|under| under.parameters.to_owned()),
+            bootstraps: encrypted.bootstraps.as_ref().map(|(_, counts)| counts[self.number]),
+            parameters: encrypted.bootstraps.as_ref().map(|(parameters, _)| (*parameters).to_owned()),
+            ckks: encrypted.noise.clone(),
+            trials: drawn.then_some(encrypted.trials),
+            top1_mean: drawn.then_some(top1.0),
+            top1_spread: top1.1,
+            agreement_mean: drawn.then_some(agreement.0),
+            agreement_spread: agreement.1,
         }
     }
 
@@ -160,9 +173,34 @@ impl Summary<'_> {
         if let (Some(count), Some(parameters)) = (row.bootstraps, &row.parameters) {
             text += &format!("bootstrappings {count} at least, under {parameters}\n");
         }
+        text += &self.noise(row);
         text += &stopped(row);
         text += &batch_times(self.evaluation.exact_of(self.tally), &self.tally.timing);
         text + &overflow(self.setting.sites, self.tally)
+    }
+
+    /// What noise came in, and what its draws gave.
+    fn noise(&self, row: &Row) -> String {
+        let (Some(ckks), Some(met)) = (&row.ckks, self.setting.encrypted.met.get(self.number)) else {
+            return String::new();
+        };
+        let all = || met.errors.sites.iter().flat_map(|site| [site.before, site.behind]).filter(|&error| error > 0.0);
+        let (least, most) = all().fold((f64::INFINITY, 0f64), |(low, high), error| (low.min(error), high.max(error)));
+        let mut text = format!(
+            "noise of {ckks}: standard deviations from 2^{:.1} to 2^{:.1} of the ranges of sites, {:.1e} at the logits\n",
+            least.log2(),
+            most.log2(),
+            met.noise.logits
+        );
+        if let (Some(trials), Some(top1), Some(spread), Some(agreement), Some(apart)) =
+            (row.trials, row.top1_mean, row.top1_spread, row.agreement_mean, row.agreement_spread)
+        {
+            text += &format!(
+                "over {trials} draws of it top-1 {top1:.3} % (standard deviation {spread:.3}), agreement {agreement:.3} % ({apart:.3}); all \
+                 else is of the first\n"
+            );
+        }
+        text
     }
 
     /// Sites that no pass came to.

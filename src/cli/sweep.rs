@@ -163,6 +163,7 @@ impl<'a> Sweep<'a> {
         decisive.push(format!("{} {} {sample:?}", dataset.name(), digest::of_text(&labels)));
         let DeviceOptions { tf32, output, .. } = &arguments.device;
         decisive.push(format!("{} {tf32} {output} {:?} {:?}", grid.reading.batch, grid.preparation, grid.until));
+        decisive.push(format!("{:?}", grid.encryption));
         Ok(Sweep { arguments, configurations, dataset, sample, name: sweep_name(&decisive) })
     }
 
@@ -260,7 +261,8 @@ impl<'a> Sweep<'a> {
         let first = &models[0];
         let substitutions = self.substitutions(first, part.clone())?;
         let size = grid.preparation.input.size(first.preprocess());
-        let bootstraps = grid.bootstraps.of(first, size, &substitutions)?;
+        let encrypted = grid.encryption.of(first, size, substitutions)?;
+        let substitutions = &encrypted.substitutions;
         let preparation = grid.preparation.resolve(first.preprocess(), &self.dataset)?;
         tell_not_polynomial(first);
         substitutions.iter().for_each(|substitution| tell_one_for_all(first.sites(), substitution));
@@ -279,7 +281,7 @@ impl<'a> Sweep<'a> {
         bar.reset_eta();
         let message = format!("{}, {} configurations", name_of(path), part.len());
         let mut watch = Watch { bar, message, add };
-        let evaluated = Session::new(&models, scope).evaluate(&substitutions, &mut done, &mut watch);
+        let evaluated = Session::new(&models, scope).evaluate(substitutions, &mut done, &mut watch);
         watch.bar.finish_and_clear();
         evaluated?;
         tell_broken(&self.dataset, &done.broken);
@@ -300,12 +302,14 @@ impl<'a> Sweep<'a> {
             device: device.name(),
             dtype: device.dtype(),
             batch: grid.reading.batch,
-            bootstraps: bootstraps.as_ref(),
+            encrypted: &encrypted,
         };
         let mut rows = Vec::new();
-        for (number, (at, (substitution, tally))) in part.zip(substitutions.iter().zip(&done.tallies)).enumerate() {
-            let configuration = &self.configurations[at];
-            let summary = Summary { setting: &setting, number, configuration, substitution, evaluation: &done, tally };
+        let drawn = substitutions.chunks(encrypted.trials).zip(done.tallies.chunks(encrypted.trials));
+        for (number, (at, (substitutions, trials))) in part.zip(drawn).enumerate() {
+            let (configuration, evaluation) = (&self.configurations[at], &done);
+            let (substitution, tally) = (&substitutions[0], &trials[0]);
+            let summary = Summary { setting: &setting, number, configuration, substitution, evaluation, trials, tally };
             rows.push((at, summary.row()));
         }
         Ok(rows)

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser};
 
 use super::Failure;
-use super::bootstraps::BootstrapOptions;
 use super::configuration::{OnOverflow, guard};
+use super::encryption::EncryptionOptions;
 use super::options::{ReadingOptions, UntilOptions};
 use super::preparation::PreparationOptions;
 use crate::activation::{Arithmetic, Spec};
@@ -48,7 +48,7 @@ pub(super) struct GridOptions {
     #[arg(long, value_enum, default_value_t = OnOverflow::Count)]
     pub on_overflow: OnOverflow,
     #[command(flatten)]
-    pub bootstraps: BootstrapOptions,
+    pub encryption: EncryptionOptions,
     #[command(flatten)]
     pub reading: ReadingOptions,
     #[command(flatten)]
@@ -58,10 +58,10 @@ pub(super) struct GridOptions {
 }
 
 /// The flags of [`GridOptions`], which a file says instead.
-pub(super) const GRID: [&str; 28] = [
+pub(super) const GRID: [&str; 30] = [
     "model", "dataset", "relu", "maxpool", "relu_range", "maxpool_range", "plan", "arithmetic", "guard", "on_overflow",
-    "bootstraps", "layout", "labels", "classes", "devkit_synsets", "limit", "first", "holdout", "seed", "batch",
-    "strict", "input_size", "resize", "crop", "interpolation", "mean", "std", "until",
+    "bootstraps", "ckks", "trials", "layout", "labels", "classes", "devkit_synsets", "limit", "first", "holdout",
+    "seed", "batch", "strict", "input_size", "resize", "crop", "interpolation", "mean", "std", "until",
 ];
 
 /// [`GridOptions`] as a command line of its own, which a TOML file is turned into.

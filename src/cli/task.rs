@@ -7,8 +7,8 @@ use indicatif::ProgressBar;
 
 use super::Failure;
 use super::beside::Table;
-use super::bootstraps::BootstrapOptions;
 use super::decisions::Decisions;
+use super::encryption::EncryptionOptions;
 use super::options::{ModelOptions, ReadingOptions, UntilOptions, name_of};
 use super::output::{FITS, Files, write};
 use super::preparation::PreparationOptions;
@@ -69,7 +69,7 @@ pub(super) struct Task<'a> {
     pub preparation: &'a PreparationOptions,
     pub output: &'a OutputOptions,
     pub stop_at_overflow: bool,
-    pub bootstraps: &'a BootstrapOptions,
+    pub encryption: &'a EncryptionOptions,
 }
 
 impl Task<'_> {
@@ -81,7 +81,7 @@ impl Task<'_> {
         &self,
         configuration: impl FnOnce() -> Result<Configuration, Failure>,
     ) -> Result<(Row, String), Failure> {
-        let Task { model: options, dataset: path, reading, until, preparation, output, stop_at_overflow, bootstraps } =
+        let Task { model: options, dataset: path, reading, until, preparation, output, stop_at_overflow, encryption } =
             *self;
         let results = output.out.as_deref().map(Results::open).transpose()?;
         let per_class = Table::create("--per-class", output.per_class.as_deref())?;
@@ -104,10 +104,11 @@ impl Task<'_> {
         let sample = reading.evaluated(&dataset, until)?;
         let images = &sample.images;
         let size = preparation.input.size(model.preprocess());
-        let bootstraps = bootstraps.of(model, size, std::slice::from_ref(&substitution))?;
+        let encrypted = encryption.of(model, size, vec![substitution])?;
+        let substitution = &encrypted.substitutions[0];
         let preparation = preparation.resolve(model.preprocess(), &dataset)?;
         tell_not_polynomial(model);
-        tell_one_for_all(model.sites(), &substitution);
+        tell_one_for_all(model.sites(), substitution);
 
         let (batch, strict) = (reading.batch, reading.strict);
         let until = until.of(images.len());
@@ -119,7 +120,7 @@ impl Task<'_> {
         watch.begin()?;
         let session = Session::new(&models, scope);
         let mut evaluation = Evaluation::default();
-        let evaluated = session.evaluate(std::slice::from_ref(&substitution), &mut evaluation, &mut watch);
+        let evaluated = session.evaluate(&encrypted.substitutions, &mut evaluation, &mut watch);
         watch.bar.finish_and_clear();
         evaluated?;
         watch.end()?;
@@ -132,7 +133,7 @@ impl Task<'_> {
             table.classes(&watch.classes)?;
         }
         if let Some(table) = overflow_report {
-            table.overflows(&dataset, model.sites(), &substitution, tally)?;
+            table.overflows(&dataset, model.sites(), substitution, tally)?;
         }
 
         let setting = Setting {
@@ -150,14 +151,15 @@ impl Task<'_> {
             device: options.device.name(),
             dtype: options.device.dtype(),
             batch,
-            bootstraps: bootstraps.as_ref(),
+            encrypted: &encrypted,
         };
         let summary = Summary {
             setting: &setting,
             number: 0,
             configuration: &configuration,
-            substitution: &substitution,
+            substitution,
             evaluation: &evaluation,
+            trials: &evaluation.tallies,
             tally,
         };
         let row = summary.row();
@@ -190,7 +192,11 @@ impl Watch<'_> {
 }
 
 impl Observer for Watch<'_> {
-    fn image(&mut self, _configuration: usize, prediction: &Prediction) -> std::io::Result<()> {
+    fn image(&mut self, configuration: usize, prediction: &Prediction) -> std::io::Result<()> {
+        // The files are of the first draw of noise.
+        if configuration > 0 {
+            return Ok(());
+        }
         let classes = self.classes.len().max(prediction.label + 1);
         self.classes.resize(classes, ClassScore::default());
         self.classes[prediction.label].add(prediction);

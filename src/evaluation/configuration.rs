@@ -10,7 +10,7 @@ use crate::activation::{Activation, Arithmetic, CoefficientFile, FittedSpec, Int
 use crate::ckks::Form;
 use crate::fitting::Certificate;
 use crate::minimax::cost::Cost;
-use crate::model::{Graph, Model, ModelError, Site, SiteError, Sites};
+use crate::model::{Graph, Model, ModelError, Noise, Site, SiteError, Sites};
 
 /// What to evaluate a model with.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +111,8 @@ pub struct Substitution {
     pub sites: Vec<Substitute>,
     /// Whether inputs beyond a range are moved to its end after they were counted.
     pub clip: bool,
+    /// Random errors that come in.
+    pub noise: Option<Noise>,
 }
 
 impl Configuration {
@@ -142,7 +144,7 @@ impl Configuration {
             }
             substitutes.push(substitute);
         }
-        Ok(Substitution { sites: substitutes, clip: self.clip })
+        Ok(Substitution { sites: substitutes, clip: self.clip, noise: None })
     }
 
     /// What `spec` puts at `site`, on the range of the plan or that of the kind of site.
@@ -269,7 +271,11 @@ impl Substitution {
     /// What [`Model::table`] reports: a pool that cannot be approximated.
     pub fn table(&self, model: &Model) -> Result<Sites, ModelError> {
         let choices = self.sites.iter().map(|site| site.approximation.as_ref().map(|(found, range)| (found, *range)));
-        model.table(choices, self.clip)
+        let table = model.table(choices, self.clip)?;
+        Ok(match &self.noise {
+            Some(noise) => table.with_noise(noise.clone()),
+            None => table,
+        })
     }
 
     /// What stands at each site, as far as levels go; nothing where it stays exact.

@@ -44,7 +44,7 @@ pub fn fit_in_order(
     let mut decided = vec![None; model.sites().len()];
     let exact = Substitute { spec: Spec::Exact, approximation: None, certificate: None, composition: None };
     let mut sites = vec![exact; model.sites().len()];
-    let Some(first) = batches.first() else { return Ok(Substitution { sites, clip: false }) };
+    let Some(first) = batches.first() else { return Ok(Substitution { sites, clip: false, noise: None }) };
     let failed = |site: &str, error: FitError| {
         EvaluationError::Fit(SiteFitError { spec: spec.clone(), site: site.to_owned(), reason: error.into() })
     };
@@ -94,5 +94,5 @@ pub fn fit_in_order(
             model.step(batch, segment, &tables)?;
         }
     }
-    Ok(Substitution { sites, clip: false })
+    Ok(Substitution { sites, clip: false, noise: None })
 }

@@ -10,6 +10,7 @@ mod in_order;
 mod inference;
 mod journal;
 mod kept;
+mod noise;
 mod plan;
 mod planning;
 mod ranges;
@@ -36,6 +37,7 @@ pub use fits::{Compositions, FitOptions, SiteFit, SiteFitError, Unfit, fit_site}
 pub use grid::{Axes, Shard, sweep_name};
 pub use in_order::fit_in_order;
 pub use journal::{Journal, JournalError};
+pub use noise::{Met, NoiseError};
 pub use plan::{Plan, PlanError, Rule, Selector};
 pub use planning::{Candidate, Minimize, Planned, candidates, chosen, front, plan_of};
 pub use ranges::{Ranges, RangesError, SiteRange};

@@ -125,7 +125,7 @@ pub fn front(
 /// What stands at the sites by `choices`.
 pub fn chosen(candidates: &[Vec<Candidate>], choices: &[usize]) -> Substitution {
     let sites = candidates.iter().zip(choices).map(|(all, &at)| all[at].substitute.clone());
-    Substitution { sites: sites.collect(), clip: false }
+    Substitution { sites: sites.collect(), clip: false, noise: None }
 }
 
 /// The plan that says so.

@@ -1,5 +1,6 @@
 //! One device at work: batches pass the network exactly, and with each configuration.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
@@ -105,6 +106,10 @@ impl Worker<'_> {
         let active: Vec<usize> = (0..self.configurations.len()).filter(goes_on).collect();
         let mut tables: Vec<&Sites> = active.iter().map(|&configuration| &self.configurations[configuration]).collect();
         let known = self.kept.exact(&batch.range);
+        let digests =
+            batch.images.sha256.iter().map(|sha256| u64::from_le_bytes(*sha256.first_chunk().unwrap_or(&[0; 8])));
+        let digests: Arc<[u64]> = digests.collect();
+        tables.iter().for_each(|table| table.about(&digests));
         if self.cold.load(Ordering::Relaxed) {
             self.warm_up(input, batch, known.is_some(), &tables)?;
         }

@@ -83,7 +83,7 @@ fn written(site: &Site, substitute: &Substitute, designed: &mut Stages) -> Resul
 }
 
 /// The bound of the absolute inputs of the activation: those of the site, or the differences in the tournaments of a pool.
-fn bound(site: &Site, activation: &Activation, range: Interval) -> f64 {
+pub(super) fn bound(site: &Site, activation: &Activation, range: Interval) -> f64 {
     let differences = site.kind.window().and_then(|window| MaxPool::differences(range, window, activation.bound()));
     differences.unwrap_or(range.bound())
 }

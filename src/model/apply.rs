@@ -29,6 +29,18 @@ pub(super) fn apply(
     let entry = sites.computing(index);
     entry.shape.get_or_init(|| x.size());
     let images = Images { count: images, axis: entry.image_axis };
+    let named = |error| match error {
+        TchError::Torch(reason) => TchError::Torch(format!("site {index}: {reason}")),
+        other => other,
+    };
+    let in_place = match sites.noise() {
+        Some(noise) => {
+            let (noisy, own) = noise.before(index, x, in_place, images).map_err(named)?;
+            x = noisy;
+            own
+        }
+        None => in_place,
+    };
     let mut y = match &entry.computation {
         Computation::Exact => entry.kind.operator().exact(&mut x, in_place)?,
         Computation::Observed => {
@@ -43,12 +55,12 @@ pub(super) fn apply(
         Computation::Approximate(replacement) => {
             let counters = &|device| sites.counters(index, images.count, device);
             let pass = Pass { images, overflow: &entry.overflow, kernel: &entry.kernel, counters };
-            replacement.apply(x, in_place, &pass).map_err(|error| match error {
-                TchError::Torch(reason) => TchError::Torch(format!("site {index}: {reason}")),
-                other => other,
-            })?
+            replacement.apply(x, in_place, &pass).map_err(named)?
         }
     };
+    if let Some(noise) = sites.noise() {
+        noise.behind(index, &y, images).map_err(named)?;
+    }
     let pointer = y.as_mut_ptr();
     std::mem::forget(y);
     // SAFETY: as above, in the other direction.

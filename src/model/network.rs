@@ -276,7 +276,10 @@ impl Model {
         let logits = unsafe { Tensor::from_ptr(output.into_raw().cast()) };
         let count = images.size().first().copied().unwrap_or(0);
         match logits.size()[..] {
-            [images, classes] if images == count && classes > 0 => Ok(logits),
+            [of_images, classes] if of_images == count && classes > 0 => {
+                let drawn = sites.noise().map_or(Ok(()), |noise| noise.logits(&logits));
+                drawn.map(|()| logits).map_err(|error| failure(images, error.to_string()))
+            }
             _ => Err(ModelError::Logits { shape: logits.size(), images: count }),
         }
     }

@@ -1,12 +1,13 @@
 //! The table of a pass: what every site computes in it, and what is counted meanwhile.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tch::{Device, TchError, Tensor};
 
 use super::Statistics;
 use super::cuda::{Counters, Kernel};
+use super::noise::{Drawn, Noise};
 use super::operator::{Replacement, SiteKind};
 use super::overflow::Overflow;
 use super::site::Site;
@@ -64,6 +65,8 @@ pub struct Sites {
     bounds: Vec<f64>,
     /// What the kernels on CUDA count until the pass has ended.
     counters: Counters,
+    /// Random errors that come in.
+    noise: Option<Drawn>,
     computed: AtomicUsize,
 }
 
@@ -85,7 +88,29 @@ impl Sites {
             shape: OnceLock::new(),
         });
         let (bounds, counters) = (Vec::new(), Counters::default());
-        Sites { entries: entries.collect(), bounds, counters, computed: AtomicUsize::new(0) }
+        Sites { entries: entries.collect(), bounds, counters, noise: None, computed: AtomicUsize::new(0) }
+    }
+
+    /// The same with random errors; [`Sites::about`] says for which images, before every pass.
+    pub fn with_noise(mut self, noise: Noise) -> Sites {
+        let drawn = Drawn::new(noise);
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            let with = |own: [u8; 32]| digest::of_bytes(&[&own, drawn.identity(index).as_bytes()].concat());
+            entry.identity = entry.identity.map(with);
+        }
+        Sites { noise: Some(drawn), ..self }
+    }
+
+    /// The next passes are over the images with these digests, which errors are drawn for.
+    pub fn about(&self, images: &Arc<[u64]>) {
+        if let Some(drawn) = &self.noise {
+            drawn.about(images);
+        }
+    }
+
+    /// The random errors that come in.
+    pub(super) fn noise(&self) -> Option<&Drawn> {
+        self.noise.as_ref()
     }
 
     /// The table that leaves every site exact and counts its inputs, among them those above each of `bounds`.

@@ -200,6 +200,12 @@ columns! {
     Setting, All, guard: Option<f64>, "`--guard`: the most that a fitted polynomial may stray anywhere on its range, as a part of half the range; empty for no limit";
     Outcome, All, bootstraps: Option<u64>, "with `--bootstraps`: the fewest bootstrappings of one image, counted by ciphertexts, wherever they go";
     Label, All, parameters: Option<String>, "the parameter set that they are counted under";
+    Setting, All, ckks: Option<String>, "`--ckks`: the parameter set whose noise was added ([noise.md](noise.md)), a file with the beginning of a digest; empty without noise";
+    Setting, All, trials: Option<usize>, "`--trials`: how often the noise was drawn. All columns but the next four are of the first draw; empty without noise";
+    Outcome, Decimals(3), top1_mean: Option<f64>, "mean of `top1` over the draws; empty without noise";
+    Outcome, Decimals(3), top1_spread: Option<f64>, "standard deviation of `top1` between draws; empty for one";
+    Outcome, Decimals(3), agreement_mean: Option<f64>, "mean of `agreement` over the draws; empty without noise";
+    Outcome, Decimals(3), agreement_spread: Option<f64>, "standard deviation of `agreement` between draws; empty for one";
 }
 
 /// Whether the column of this name decides which run a row is of. Of columns that this version does not know all do, so
