@@ -3,9 +3,11 @@
 //!
 //! The counter of a value and the key of its tensor give 32 bits by a mixing function of three rounds (C. Wellons, Prospecting for
 //! Hash Functions, 2018: triple32), between two of which the second half of the key comes in. The bits are a number u between 0 and
-//! 1, and √2·erf⁻¹(2u − 1) is normal; erf⁻¹ is computed by the two polynomials of Giles (GPU Computing Gems 2, chapter 10,
-//! "Approximating the erfinv function", table 5) of w = −ln(4u(1 − u)). Only additions, products and square roots in f32 are used,
-//! each rounded by itself, so that the bits do not depend on the instruction set. The largest number is 6.3.
+//! 1, and √2·erf⁻¹(2u − 1) is normal. As Giles does (GPU Computing Gems 2, chapter 10, "Approximating the erfinv function"), erf⁻¹
+//! over its argument is one polynomial of w = −ln(4u(1 − u)) where that is small, and one of √w beyond; these, and that of the
+//! logarithm, have the least largest error that their degrees allow, 10⁻⁴ of the number in all. Only operations in f32 are used that
+//! are rounded once, fused multiplications among them, so that the bits do not depend on the instruction set. The largest number is
+//! 6.3.
 
 use super::isa::{Isa, Pass};
 use super::lanes::{Element, Lanes};
@@ -33,8 +35,26 @@ impl Key {
 pub struct Counters {
     /// Of the first value.
     pub first: u32,
-    /// From one value to the next.
+    /// From one value to the next, within a run.
     pub step: u32,
+    /// Values of a run, at least one.
+    pub run: usize,
+    /// From the first value of a run to that of the next.
+    pub next: u32,
+}
+
+impl Counters {
+    /// How far the counter of the value at `position` is from the first.
+    #[inline(always)]
+    fn offset(self, position: usize) -> u32 {
+        let (number, within) = (position / self.run, position % self.run);
+        (number as u32).wrapping_mul(self.next).wrapping_add((within as u32).wrapping_mul(self.step))
+    }
+
+    /// Of `count` values, whether each piece of so many as are computed side by side is of one run, and whether it is of whole runs.
+    fn fits(self, count: usize) -> (bool, bool) {
+        (self.run % SIDE_BY_SIDE == 0 || self.run >= count, SIDE_BY_SIDE % self.run == 0)
+    }
 }
 
 /// Add a normal number of the standard deviation `deviation` to each of `count` values.
@@ -46,8 +66,8 @@ pub unsafe fn add_normal<T: Element>(values: *mut T, count: usize, deviation: f3
     Isa::detect().run_single::<Adding<T>, 1, 1, 1>(adding);
 }
 
-/// How many values are computed side by side: a whole number of registers of every instruction set.
-const SIDE_BY_SIDE: usize = 16;
+/// How many values are computed side by side: so many registers that their chains of operations overlap.
+const SIDE_BY_SIDE: usize = 64;
 
 struct Adding<T> {
     values: *mut T,
@@ -58,29 +78,102 @@ struct Adding<T> {
 }
 
 impl<T: Element> Pass for Adding<T> {
-    /// The compiler makes vectors of the loops over [`SIDE_BY_SIDE`] values.
+    /// The compiler makes vectors of the plain loops over [`SIDE_BY_SIDE`] values; closures would not be compiled for the
+    /// instruction set.
     #[inline(always)]
     unsafe fn run<V: Lanes, const K: usize>(self) {
-        let Adding { values, count, deviation, key, counters: Counters { first, step } } = self;
-        let mut lane = [0u32; SIDE_BY_SIDE];
-        for (k, lane) in lane.iter_mut().enumerate() {
-            *lane = (k as u32).wrapping_mul(step);
+        let Adding { values, count, deviation, key, counters } = self;
+        let (long, short) = counters.fits(count);
+        if !long && !short && counters.run > SIDE_BY_SIDE / 2 {
+            // Run by run, of each of which the last piece is a part of one.
+            for begin in (0..count).step_by(counters.run) {
+                let first = counters.first.wrapping_add(counters.offset(begin));
+                let (values, count) = (unsafe { values.add(begin) }, counters.run.min(count - begin));
+                let of_run = Adding { values, count, deviation, key, counters: Counters { first, ..counters } };
+                // SAFETY: the caller's values.
+                unsafe { of_run.pieces(true, false) };
+            }
+            return;
+        }
+        // SAFETY: the caller's values.
+        unsafe { self.pieces(long, short) };
+    }
+}
+
+impl<T: Element> Adding<T> {
+    /// Piece by piece, which [`Counters::fits`] says what is known of.
+    ///
+    /// # Safety
+    /// `values` must be readable and writable for `count` values.
+    #[inline(always)]
+    unsafe fn pieces(self, long: bool, short: bool) {
+        let Adding { values, count, deviation, key, counters } = self;
+        let mut offsets = [0u32; SIDE_BY_SIDE];
+        for (k, offset) in offsets.iter_mut().enumerate() {
+            *offset = if long { (k as u32).wrapping_mul(counters.step) } else { counters.offset(k) };
         }
         for start in (0..count).step_by(SIDE_BY_SIDE) {
-            let base = first.wrapping_add((start as u32).wrapping_mul(step));
-            let drawn = lane.map(|lane| normal(bits(base.wrapping_add(lane), key)));
-            let length = SIDE_BY_SIDE.min(count - start);
-            // SAFETY: the caller's values.
-            let here = unsafe { std::slice::from_raw_parts_mut(values.add(start), length) };
-            for (value, z) in here.iter_mut().zip(drawn) {
-                *value = T::from_f64(value.to_f64() + f64::from(deviation * z));
+            let mut drawn = [0f32; SIDE_BY_SIDE];
+            let mut w = [0f32; SIDE_BY_SIDE];
+            if long || short {
+                let base = counters.first.wrapping_add(counters.offset(start));
+                for k in 0..SIDE_BY_SIDE {
+                    (drawn[k], w[k]) = uniform(bits(base.wrapping_add(offsets[k]), key));
+                }
+            } else {
+                for k in 0..SIDE_BY_SIDE {
+                    let counter = counters.first.wrapping_add(counters.offset(start + k));
+                    (drawn[k], w[k]) = uniform(bits(counter, key));
+                }
+            }
+            let mut far = false;
+            for w in w {
+                far |= w >= FAR;
+            }
+            if far {
+                for k in 0..SIDE_BY_SIDE {
+                    drawn[k] *= if w[k] < FAR { near(w[k]) } else { tail(w[k]) };
+                }
+            } else {
+                for k in 0..SIDE_BY_SIDE {
+                    drawn[k] *= near(w[k]);
+                }
+            }
+            for z in &mut drawn {
+                *z *= deviation;
+            }
+            if count - start >= SIDE_BY_SIDE {
+                for (k, z) in drawn.iter().enumerate() {
+                    // SAFETY: the caller's values.
+                    unsafe { add(values.add(start + k), *z) };
+                }
+            } else {
+                for (k, z) in drawn.iter().take(count - start).enumerate() {
+                    // SAFETY: the caller's values.
+                    unsafe { add(values.add(start + k), *z) };
+                }
             }
         }
     }
 }
 
-/// The number of `counter` under `key`, for places where there are few.
-pub fn normal_at(counter: u32, key: Key) -> f32 {
+/// # Safety
+/// `value` must be readable and writable.
+#[inline(always)]
+unsafe fn add<T: Element>(value: *mut T, z: f32) {
+    unsafe {
+        // The sum in f64, rounded to f32, is that in f32.
+        if size_of::<T>() == size_of::<f32>() {
+            *value.cast::<f32>() += z;
+        } else {
+            *value = T::from_f64((*value).to_f64() + f64::from(z));
+        }
+    }
+}
+
+/// The number of `counter` under `key`.
+#[cfg(test)]
+fn normal_at(counter: u32, key: Key) -> f32 {
     normal(bits(counter, key))
 }
 
@@ -100,49 +193,56 @@ fn bits(counter: u32, Key([key, second]): Key) -> u32 {
 /// √2·erf⁻¹(2u − 1) of u = (`bits` + ½)/2³².
 #[inline(always)]
 fn normal(bits: u32) -> f32 {
+    let (scale, w) = uniform(bits);
+    scale * if w < FAR { near(w) } else { tail(w) }
+}
+
+/// √2·(2u − 1), and w.
+#[inline(always)]
+fn uniform(bits: u32) -> (f32, f32) {
     // The nearer end: q = min(u, 1 − u), exactly to 24 bits however small it is.
     let below = bits & 0x8000_0000 == 0;
     let nearer = if below { bits } else { !bits };
     // As i32, for which processors have a conversion.
     let q = (nearer as i32 as f32 + 0.5) * 2f32.powi(-32);
-    let w = -ln(4.0 * q * (1.0 - q));
-    let v = w - 2.5;
-    let mut inner = 2.810_226_4e-8;
-    for c in [
-        3.432_739_4e-7, -3.523_387_7e-6, -4.391_506_5e-6, 2.185_808_7e-4, -1.253_725e-3, -4.177_681_6e-3, 0.246_640_73,
-        1.501_409_4,
-    ] {
-        inner = inner * v + c;
-    }
-    let v = w.sqrt() - 3.0;
-    let mut outer = -2.002_142_6e-4;
-    for c in [
-        1.009_505_6e-4, 1.349_343_2e-3, -3.673_428_4e-3, 5.739_507_7e-3, -7.622_461_3e-3, 9.438_870_5e-3, 1.001_674,
-        2.832_976_8,
-    ] {
-        outer = outer * v + c;
-    }
-    let size = (1.0 - 2.0 * q) * std::f32::consts::SQRT_2 * if w < 5.0 { inner } else { outer };
-    if below { -size } else { size }
+    let scale = (1.0 - 2.0 * q) * std::f32::consts::SQRT_2;
+    (if below { -scale } else { scale }, -ln(4.0 * q * (1.0 - q)))
 }
 
-/// The natural logarithm of a normal x > 0, to a few units in the last place (Cephes, logf).
+/// The w from which on [`tail`] counts: of one number in 3000.
+const FAR: f32 = 8.0;
+
+/// erf⁻¹ over its argument, for w < 8, to 7·10⁻⁵.
+#[inline(always)]
+fn near(w: f32) -> f32 {
+    horner(w, [-8.862_934e-6, 2.97e-4, -3.605_497_7e-3, 1.320_732e-2, 2.312_469_6e-1, 8.862_812e-1])
+}
+
+/// The same for larger w, to 10⁻⁵.
+#[inline(always)]
+fn tail(w: f32) -> f32 {
+    horner(w.sqrt(), [8.862_82e-4, -1.497_741_8e-2, 9.560_338e-2, 7.366_545_7e-1, 9.519_98e-2])
+}
+
+/// The natural logarithm of a normal x > 0, to 2·10⁻⁵.
 #[inline(always)]
 fn ln(x: f32) -> f32 {
-    // x = m·2^e with m in [√½, √2).
+    // x = (1 + m)·2^e with 1 + m in [√½, √2).
     let shifted = x.to_bits().wrapping_sub(0x3f35_04f3);
     let e = (shifted as i32 >> 23) as f32;
     let m = f32::from_bits((shifted & 0x007f_ffff).wrapping_add(0x3f35_04f3)) - 1.0;
-    let mut p = 7.037_683_6e-2;
-    for c in [
-        -0.115_146_1, 0.116_769_98, -0.124_201_41, 0.142_493_23, -0.166_680_57, 0.200_007_14, -0.249_999_94,
-        0.333_333_3,
-    ] {
-        p = p * m + c;
+    let over_m = horner(m, [1.810_209_7e-1, -2.720_317_5e-1, 3.359_334_8e-1, -4.993_866e-1, 9.999_728e-1]);
+    e.mul_add(std::f32::consts::LN_2, m * over_m)
+}
+
+/// The polynomial with these coefficients, the highest first.
+#[inline(always)]
+fn horner<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
+    let mut sum = coefficients[0];
+    for c in &coefficients[1..] {
+        sum = sum.mul_add(x, *c);
     }
-    let square = m * m;
-    let low = m * square * p - 2.121_944_4e-4 * e - 0.5 * square;
-    m + low + 0.693_359_4 * e
+    sum
 }
 
 #[cfg(test)]
@@ -161,12 +261,11 @@ mod tests {
         for bits in bits {
             let u = (f64::from(bits) + 0.5) / 2f64.powi(32);
             let z = f64::from(normal(bits));
-            // How far z is off is how far its probability is off, by the density.
+            // A part of z is z² times that part of the probability beyond, in the tail.
             let tail = u.min(1.0 - u);
             let off = (below(-z.abs()) / tail - 1.0).abs();
-            // Beyond 5.5, where one of 10^7 lies, the polynomials are less exact.
-            let most = if z.abs() < 5.5 { 3e-5 * (1.0 + z.abs()) } else { 0.01 };
-            assert!(off < most && (z < 0.0) == (u < 0.5), "{bits:#x}: {z}, off by {off}");
+            let most = 2e-4 * (0.5 + z * z);
+            assert!(off < most && (z == 0.0 || (z < 0.0) == (u < 0.5)), "{bits:#x}: {z}, off by {off}");
         }
         assert!((6.2..6.4).contains(&normal(u32::MAX)) && normal(0) == -normal(u32::MAX));
     }
@@ -177,7 +276,7 @@ mod tests {
         const COUNT: usize = 1 << 20;
         let draw = |parts: &[u64], step: u32| {
             let mut values = vec![0f32; COUNT];
-            let counters = Counters { first: 7, step };
+            let counters = Counters { first: 7, step, run: COUNT, next: 0 };
             // SAFETY: all of the vector.
             unsafe { add_normal(values.as_mut_ptr(), COUNT, 1.0, Key::of(parts), counters) };
             values
@@ -210,7 +309,7 @@ mod tests {
     fn a_number_follows_from_its_counter_alone_on_all_instruction_sets() {
         let key = Key::of(&[5]);
         let alone: Vec<f32> = (0..1000u32).map(|k| normal_at(100 + 3 * k, key)).collect();
-        for count in [1, 15, 16, 17, 1000] {
+        for count in [1, 63, 64, 65, 1000] {
             for isa in Isa::present() {
                 let mut values = vec![0f32; count];
                 let adding = Adding {
@@ -218,15 +317,24 @@ mod tests {
                     count,
                     deviation: 1.0,
                     key,
-                    counters: Counters { first: 100, step: 3 },
+                    counters: Counters { first: 100, step: 3, run: 1000, next: 0 },
                 };
                 isa.run_single::<Adding<f32>, 1, 1, 1>(adding);
                 assert_eq!(values, alone[..count], "{isa}");
             }
         }
+        // Runs of values three apart.
+        for run in [1, 5, 16, 64, 96, 128] {
+            let mut runs = vec![0f32; 333];
+            let counters = Counters { first: 100, step: 3, run, next: 1000 };
+            // SAFETY: all of the vector.
+            unsafe { add_normal(runs.as_mut_ptr(), runs.len(), 1.0, key, counters) };
+            let counter = |at: usize| (100 + at / run * 1000 + at % run * 3) as u32;
+            assert!((0..runs.len()).all(|at| runs[at] == normal_at(counter(at), key)), "{run}");
+        }
         let mut wide = vec![1f64; 20];
         // SAFETY: all of the vector.
-        unsafe { add_normal(wide.as_mut_ptr(), 20, 0.5, key, Counters { first: 100, step: 3 }) };
+        unsafe { add_normal(wide.as_mut_ptr(), 20, 0.5, key, Counters { first: 100, step: 3, run: 1000, next: 0 }) };
         assert!(wide.iter().zip(&alone).all(|(&wide, &z)| wide == 1.0 + f64::from(0.5 * z)));
     }
 }

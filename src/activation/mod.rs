@@ -46,7 +46,7 @@ pub use elementwise::{Channels, Elementwise, Series};
 pub use file::{CoefficientFile, FileError};
 pub use fitted::Fitted;
 #[cfg(feature = "libtorch")]
-pub use gaussian::{Counters, Key, add_normal, normal_at};
+pub use gaussian::{Counters, Key, add_normal};
 pub use interval::{Interval, RangeError};
 pub use isa::Isa;
 pub use lanes::Element;

@@ -4,8 +4,11 @@ use super::configuration::Substitution;
 use super::written::bound;
 use crate::activation::{Activation, Sign};
 use crate::ckks::placement::{Placement, PlacementError, fewest};
-use crate::ckks::{Amplification, Circuit, Errors, Parameters, amplification, errors};
+use crate::ckks::{Amplification, Circuit, Errors, Parameters, SiteErrors, amplification, errors};
 use crate::model::{Noise, Site};
+
+/// The least part of a range that is drawn: less is below what f32, in which networks compute, tells from nothing.
+const FINEST: f64 = 1.0 / (1u64 << 28) as f64;
 
 /// Why no errors can be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -57,8 +60,9 @@ impl Substitution {
         let errors = errors(circuit, parameters, noise, &placement, &forms, &inside);
         let units = approximations().map(|found| found.map(|(_, range)| range.bound()));
         let last = units.clone().flatten().next_back().ok_or(NoiseError::Exact)?;
-        let of_site = |(errors, unit): (&crate::ckks::SiteErrors, Option<f64>)| {
-            [errors.before, errors.behind].map(|error| error * unit.unwrap_or(0.0))
+        let of_site = |(errors, unit): (&SiteErrors, Option<f64>)| {
+            let seen = |error: f64| if error < FINEST { 0.0 } else { error };
+            [errors.before, errors.behind].map(|error| seen(error) * unit.unwrap_or(0.0))
         };
         let drawn = errors.sites.iter().zip(units).map(of_site).collect();
         let noise = Noise { sites: drawn, logits: errors.logits * last, trial: 0 };

@@ -123,25 +123,25 @@ fn order(x: &Tensor) -> Option<Order> {
 
 fn add_to<T: Element>(x: &Tensor, deviation: f32, keys: &[Key], image: usize, order: Order) -> Result<(), TchError> {
     let values = x.data_ptr() as usize;
-    // Pieces do not end inside a pixel.
-    let unit = match order {
-        Order::Rows => 1,
-        Order::ChannelsLast { channels, .. } => channels,
+    // Pieces do not end inside a pixel, and of what lies row by row an image is one long run.
+    let (unit, step, run, next) = match order {
+        Order::Rows => (1, 1, image, 0),
+        Order::ChannelsLast { channels, pixels } => (channels, pixels, channels, 1),
     };
     spread(x.numel() / unit, (GRAIN / unit).max(1), |begin, end| {
         let mut at = begin * unit;
         while at < end * unit {
             let within = at % image;
-            let (length, counters) = match order {
-                Order::Rows => (image - within, Counters { first: within as u32, step: 1 }),
+            // Of an image of several rows, each begins behind all values of those before.
+            let (first, length) = match order {
+                Order::Rows => (within, image - within),
                 Order::ChannelsLast { channels, pixels } => {
-                    // Of an image of several rows, each begins behind all values of those before.
                     let (row, pixel) = (within / channels / pixels, within / channels % pixels);
-                    let first = row * channels * pixels + pixel;
-                    (channels, Counters { first: first as u32, step: pixels as u32 })
+                    (row * channels * pixels + pixel, (pixels - pixel) * channels)
                 }
             };
             let length = length.min(end * unit - at);
+            let counters = Counters { first: first as u32, step: step as u32, run, next };
             // SAFETY: the tensor is dense and holds all values; threads have disjoint pieces.
             unsafe { add_normal((values as *mut T).add(at), length, deviation, keys[at / image], counters) };
             at += length;
