@@ -7,7 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Clenshaw;
-use crate::minimax::{Composite, CostTable, DesignError, Real, Stage, check_degrees, decimal, exact_decimal, to_f64};
+use crate::minimax::{
+    Composite, CostTable, DesignError, NoiseGain, Real, Stage, check_degrees, decimal, exact_decimal, to_f64,
+};
 
 /// The number of the JSON form; another one cannot be read.
 const SCHEMA: u32 = 1;
@@ -25,6 +27,9 @@ pub struct Coefficients {
     version: String,
     degrees: Vec<u32>,
     epsilon: f64,
+    /// Inputs up to 1 + margin are in range; not there for a margin of 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    margin: Option<f64>,
     sign_error: String,
     relu_error: String,
     depth: u32,
@@ -32,7 +37,38 @@ pub struct Coefficients {
     /// The name of the table of depth and multiplications, if it is not the published one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     costs: Option<String>,
+    /// Not there in files of programs that did not reckon it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    noise_gain: Option<GainForm>,
+    /// Bits of the least scale in a ring of [`DIMENSION`]; not there for errors that f64 does not resolve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    least_scale: Option<u32>,
     stages: Vec<StageForm>,
+}
+
+/// The ring dimension of `least_scale`, that in which networks with bootstrapping run.
+const DIMENSION: u32 = 1 << 16;
+
+/// What a polynomial does to noise; see [`NoiseGain`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GainForm {
+    at_ends: [f64; 2],
+    inside: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    overshoot: Option<f64>,
+}
+
+impl From<NoiseGain> for GainForm {
+    fn from(gain: NoiseGain) -> GainForm {
+        let NoiseGain { at_ends, inside, overshoot } = gain;
+        GainForm { at_ends: at_ends.map(six_digits), inside: six_digits(inside), overshoot: overshoot.map(six_digits) }
+    }
+}
+
+/// `x` in the six digits to which a gain or an overshoot is found.
+fn six_digits(x: f64) -> f64 {
+    format!("{x:.5e}").parse().unwrap_or(x)
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,12 +111,15 @@ impl Coefficients {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             degrees: composite.degrees(),
             epsilon: composite.epsilon,
+            margin: (composite.margin > 0.0).then_some(composite.margin),
             sign_error: exact_decimal(&composite.sign_error()),
             // Where the error peaks is settled to f64 only.
             relu_error: decimal(&composite.relu_error, 15),
             depth: cost.depth,
             mults: cost.multiplications,
             costs: (costs != CostTable::Published).then(|| costs.name().to_owned()),
+            noise_gain: Some(composite.noise_gain().into()),
+            least_scale: composite.least_scale(DIMENSION),
             stages: composite.stages.iter().map(StageForm::of).collect(),
         }
     }
@@ -131,7 +170,7 @@ impl StageForm {
             lower_bound: exact_decimal(&minimax.lower_bound),
             bits: minimax.coefficients.iter().map(Real::precision).max().unwrap_or(0),
             coefficients: monomial.map(|(power, f64, decimal)| Coefficient { power, f64, decimal }).collect(),
-            scale: exact_decimal(high),
+            scale: exact_decimal(&stage.scale),
             chebyshev: chebyshev.map(|(order, f64, decimal)| Term { order, f64, decimal }).collect(),
         }
     }

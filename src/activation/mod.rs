@@ -39,7 +39,7 @@ pub use accuracy::{relu_error_f32, relu_error_f64};
 pub use approximation::{Activation, Polynomial};
 pub use arithmetic::Arithmetic;
 pub use clenshaw::Clenshaw;
-pub use coefficients::{Coefficients, CoefficientsError, plain_list};
+pub use coefficients::{Coefficients, CoefficientsError, GainForm, plain_list};
 #[cfg(feature = "libtorch")]
 pub(crate) use cuda::{Addresses, BLOCK, Job, Planes};
 pub use elementwise::{Channels, Elementwise, Series};

@@ -12,7 +12,7 @@ use super::plot::{FIGURES, PlotFile, plot_file};
 use crate::activation::{
     Clenshaw, Coefficients, Sign, Spec, parse_degrees, parse_epsilon, plain_list, relu_error_f32, relu_error_f64,
 };
-use crate::minimax::{Composite, CostTable, DEFAULT_BITS, DesignError, Epsilon, decimal, to_f64};
+use crate::minimax::{Composite, CostTable, DEFAULT_BITS, DesignError, Epsilon, INSIDE, decimal, to_f64};
 use crate::report::{Align, composition, snippet, table};
 
 /// Design the composition of minimax polynomials that approximates sign, and with it ReLU and max; or one polynomial for
@@ -29,6 +29,9 @@ pub struct Arguments {
     /// The published degree set and epsilon for the ReLU error 2^-ALPHA on [-1,1] (4 to 14)
     #[arg(long, value_name = "ALPHA", value_parser = alpha, conflicts_with_all = ["degrees", "epsilon"])]
     alpha: Option<u32>,
+    /// Design for inputs up to 1+F, so that noise takes none out of range; the gain at 1 falls to that inside (0 to 1)
+    #[arg(long, value_name = "F", default_value_t = 0.0, allow_negative_numbers = true)]
+    margin: f64,
     #[command(flatten)]
     function: FunctionOptions,
     /// What the stages cost: depth and multiplications in tables, JSON and the comments of source code
@@ -54,6 +57,7 @@ const EXAMPLES: &str = "Examples:
   polyact design --degrees 7,15,27 --epsilon 0.004 --format csv
   polyact design --alpha 14 --format lattigo --out sign.go
   polyact design --alpha 14 --costs openfhe
+  polyact design --degrees 15,27,29 --margin 0.01
   polyact design --alpha 14 --plot alpha14.svg
   polyact design --function silu --interval -8,8 --degree 59
   polyact design --function step --interval -8,-0.1 --interval 0.1,8 --degree 27 --format json
@@ -97,8 +101,10 @@ fn composed(arguments: &Arguments) -> Result<String, Failure> {
         (None, Some(Degrees(degrees))) => (degrees.clone(), arguments.epsilon.map_or(Epsilon::Best, Epsilon::Given)),
         (None, None) => return Err(Failure::Usage("--degrees, --alpha or --function is needed".to_owned())),
     };
-    let composite = Composite::design(&degrees, &epsilon, arguments.precision).map_err(|error| match error {
+    let composite = Composite::with_margin(&degrees, &epsilon, arguments.margin, arguments.precision);
+    let composite = composite.map_err(|error| match error {
         DesignError::Bits(_) => Failure::Usage(format!("--precision: {error}")),
+        DesignError::Margin(_) => Failure::Usage(format!("--margin: {error}")),
         other => other.into(),
     })?;
     if let Some(file) = &arguments.plot {
@@ -145,11 +151,12 @@ fn for_people(composite: &Composite, costs: CostTable) -> String {
     });
     let relu = costs.relu(&composite.degrees());
     let relu_error = to_f64(&composite.relu_error);
+    let reach = 1.0 + composite.margin;
     table(&header, rows)
         + &format!(
-            "\nepsilon     {:e}\nsign error  {}  for epsilon <= |x| <= 1\nReLU error  {}  on [-1,1], 2^{:.3}\n            \
-             {}\n  in f64    {:.7e}  monomials, Horner's scheme\n  in f32    {:.7e}  Chebyshev series, Clenshaw's \
-             recurrence\nReLU cost   depth {}, non-scalar multiplications {}{}\n",
+            "\nepsilon     {:e}\nsign error  {}  for epsilon <= |x| <= {reach}\nReLU error  {}  on [-{reach},{reach}], \
+             2^{:.3}\n            {}\n  in f64    {:.7e}  monomials, Horner's scheme\n  in f32    {:.7e}  Chebyshev series, \
+             Clenshaw's recurrence\n{}ReLU cost   depth {}, non-scalar multiplications {}{}\n",
             composite.epsilon,
             decimal(&composite.sign_error(), 8),
             decimal(&composite.relu_error, 8),
@@ -157,8 +164,28 @@ fn for_people(composite: &Composite, costs: CostTable) -> String {
             composition::sparkline(composite),
             relu_error_f64(&Sign::of(composite)),
             relu_error_f32(&Clenshaw::of(composite)),
+            under_encryption(composite),
             relu.depth,
             relu.multiplications,
             costs.remark(),
         )
+}
+
+/// What the noise of CKKS does to the ReLU, and what it takes in the libraries.
+fn under_encryption(composite: &Composite) -> String {
+    let gain = composite.noise_gain();
+    let [lower, upper] = gain.at_ends;
+    let mut text =
+        format!("noise gain  {upper:.1} at 1, {lower:.1} at -1, at most {:.1} where |x| < {INSIDE}\n", gain.inside);
+    if let Some(overshoot) = gain.overshoot {
+        text += &format!("overshoot   2^{:.1} beyond 1 doubles the error\n", overshoot.log2());
+    }
+    if let Some(bits) = composite.least_scale(1 << 16) {
+        let alpha = composite.whole_bits();
+        text += &format!(
+            "scale       {bits} bits keep 2^-{alpha} on fresh ciphertexts, N = 2^16; one less where N is half\n"
+        );
+    }
+    let levels = [CostTable::OpenFhe, CostTable::Lattigo].map(|table| table.relu(&composite.degrees()).depth);
+    text + &format!("levels      {} in OpenFHE, {} in Lattigo\n", levels[0], levels[1])
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::Failure;
 use super::design_format::Format;
+use crate::activation::GainForm;
 use crate::minimax::{
     Approximation, ApproximationError, Domain, Function, MAX_DEGREE, Method, Real, UnknownFunction, decimal,
     exact_decimal, to_f64,
@@ -16,7 +17,7 @@ use crate::report::{Align, table};
 pub(super) struct FunctionOptions {
     /// Approximate this function by one polynomial: relu, sigmoid, silu, gelu, tanh, exp, 1/x, step, sign or abs
     #[arg(long, value_name = "F", value_parser = function, requires_all = ["interval", "degree"])]
-    #[arg(conflicts_with_all = ["degrees", "epsilon", "alpha", "costs", "plot"])]
+    #[arg(conflicts_with_all = ["degrees", "epsilon", "alpha", "margin", "costs", "plot"])]
     function: Option<Function>,
     /// An interval of the function's domain; several make a union
     #[arg(long, value_name = "A,B", value_parser = interval, allow_hyphen_values = true, requires = "function")]
@@ -109,7 +110,7 @@ fn for_people(approximation: &Approximation) -> String {
     });
     let (low, high) = approximation.domain.hull();
     format!(
-        "function  {} on {}\nmethod    {}, degree {}\nerror     {}, 2^{:.3}{certificate}\ncost      depth {}, non-scalar \
+        "function  {} on {}\nmethod    {}, degree {}\nerror     {}, 2^{:.3}{certificate}\n{}cost      depth {}, non-scalar \
          multiplications {}\n\ncoefficients of T_k(t), t from -1 to 1 on [{low},{high}], and of x^k\n\n",
         approximation.function,
         approximation.domain,
@@ -117,9 +118,22 @@ fn for_people(approximation: &Approximation) -> String {
         approximation.degree,
         decimal(&approximation.error, 8),
         error.log2(),
+        under_encryption(approximation),
         cost.depth,
         cost.multiplications,
     ) + &table(&header, rows)
+}
+
+/// What the noise of CKKS does to the polynomial.
+fn under_encryption(approximation: &Approximation) -> String {
+    let gain = approximation.noise_gain();
+    let ((low, high), [lower, upper]) = (approximation.domain.hull(), gain.at_ends);
+    let inside = gain.inside;
+    let mut text = format!("noise     gain {lower:.2} at {low}, {upper:.2} at {high}, at most {inside:.2} inside\n");
+    if let Some(overshoot) = gain.overshoot {
+        text += &format!("overshoot {overshoot:.2e} beyond an end doubles the error\n");
+    }
+    text
 }
 
 /// Digits in the table, which hold an f64.
@@ -138,6 +152,7 @@ struct Designed {
     extrema: Vec<String>,
     depth: u32,
     mults: u32,
+    noise_gain: GainForm,
     /// What T_0, T_1, … of t are multiplied by, t from −1 to 1 on the hull of the intervals.
     chebyshev: Vec<Coefficient>,
     /// What 1, x, x², … are multiplied by.
@@ -175,6 +190,7 @@ impl Designed {
             extrema: approximation.extrema.iter().map(|x| decimal(x, SHOWN_DIGITS)).collect(),
             depth: cost.depth,
             mults: cost.multiplications,
+            noise_gain: approximation.noise_gain().into(),
             chebyshev: coefficients(approximation.series.coefficients()),
             monomial: coefficients(&approximation.series.monomials()),
         }

@@ -7,9 +7,9 @@ use super::composite::{Composite, Stage};
 use super::real::{Real, rounded};
 
 impl Stage {
-    /// d_1, d_3, … of p(x) = Σ d_k T_k(x/b), where b is the upper end of the interval.
+    /// d_1, d_3, … of p(x) = Σ d_k T_k(x/b), where b is the stage's scale.
     pub fn chebyshev(&self) -> Vec<Real> {
-        odd_series(&self.minimax.coefficients, &self.interval.1)
+        odd_series(&self.minimax.coefficients, &self.scale)
     }
 }
 
@@ -17,7 +17,7 @@ impl Composite {
     /// d_1, d_3, … of each stage, rescaled so that every stage is a Chebyshev series on [−1, 1]: stage i takes y/b_i and
     /// gives its value divided by b_{i+1}, the last stage its value. The composition stays the same for |x| ≤ 1.
     pub fn normalised_chebyshev(&self) -> Vec<Vec<Real>> {
-        let next = self.stages.iter().skip(1).map(|stage| stage.interval.1.clone()).chain([Real::ONE]);
+        let next = self.stages.iter().skip(1).map(|stage| stage.scale.clone()).chain([Real::ONE]);
         let divided = |stage: &Stage, by: Real| stage.chebyshev().into_iter().map(|d| d / &by).collect();
         self.stages.iter().zip(next).map(|(stage, by)| divided(stage, by)).collect()
     }
@@ -92,7 +92,7 @@ mod tests {
             for i in -50..=50 {
                 let t = real(f64::from(i) / 50.0, 1024);
                 for stage in &composite.stages {
-                    let direct = odd(&stage.minimax.coefficients, &(&t * &stage.interval.1));
+                    let direct = odd(&stage.minimax.coefficients, &(&t * &stage.scale));
                     assert!(abs(&(direct - by_recurrence(&stage.chebyshev(), &t))) < tolerance, "{degrees:?} at {i}");
                 }
                 let composed = normalised.iter().fold(t.clone(), |t, series| by_recurrence(series, &t));

@@ -2,7 +2,8 @@
 //!
 //! p = p_k ∘ … ∘ p_1. The first stage approximates sign on [−1,−ε] ∪ [ε,1] with error τ_1, the stage after stage i on
 //! [−1−τ_i, −1+τ_i] ∪ [1−τ_i, 1+τ_i]; outside (−ε, ε) the composition is then within τ_k of sign
-//! (Lee et al., arXiv 2105.10879, section 3). All degrees are odd and all polynomials are.
+//! (Lee et al., arXiv 2105.10879, section 3). All degrees are odd and all polynomials are. With a margin m the first stage
+//! is designed for [ε, 1+m] instead of [ε, 1], so that inputs a little beyond 1 are still in range.
 
 use super::cost::Cost;
 use super::cost_table::CostTable;
@@ -13,6 +14,8 @@ use super::remez::{Minimax, RemezError, fractions, minimax_of_one, odd};
 pub const DEFAULT_BITS: usize = 256;
 /// The largest degree of a stage.
 pub const MAX_DEGREE: u32 = 127;
+/// The largest margin: beyond, it is the range that is to be chosen otherwise.
+pub const MAX_MARGIN: f64 = 1.0;
 /// The largest number of stages.
 pub const MAX_STAGES: usize = 8;
 
@@ -32,6 +35,9 @@ pub struct Stage {
     pub degree: u32,
     /// The positive half of the domain on which the stage is the best approximation.
     pub interval: (Real, Real),
+    /// What its input is divided by where it is a Chebyshev series: 1 for the first stage, whatever the margin, and the
+    /// upper end of the interval for the others.
+    pub scale: Real,
     /// c_1, c_3, …, τ and the certificate.
     pub minimax: Minimax,
 }
@@ -47,9 +53,12 @@ impl Stage {
 #[derive(Debug, Clone)]
 pub struct Composite {
     pub epsilon: f64,
+    /// m: the composition is designed for inputs in [−1−m, 1+m].
+    pub margin: f64,
     /// In the order of application.
     pub stages: Vec<Stage>,
-    /// max over [−1, 1] of |ReLU(x) − (x + x·p(x))/2|. The error of max(a, b) for a, b in [0, 1] is the same.
+    /// max over [−1−m, 1+m] of |ReLU(x) − (x + x·p(x))/2|. Without a margin, the error of max(a, b) for a, b in [0, 1] is
+    /// the same.
     pub relu_error: Real,
 }
 
@@ -64,6 +73,8 @@ pub enum DesignError {
     Stages(usize),
     #[error("epsilon {0} is not between 0 and 1")]
     Epsilon(f64),
+    #[error("margin {0} is not between 0 and {MAX_MARGIN}; take a small part of the range, as 0.01")]
+    Margin(f64),
     #[error("{0} bits of precision; from 64 to 65536 are possible")]
     Bits(usize),
     #[error("stage {stage}: {source}")]
@@ -96,32 +107,45 @@ impl Composite {
     /// [`DesignError`]: degrees, ε or bits that make no sense, or a stage whose exchange failed, named with its degree,
     /// interval and error.
     pub fn design(degrees: &[u32], epsilon: &Epsilon, bits: usize) -> Result<Composite, DesignError> {
+        Composite::with_margin(degrees, epsilon, 0.0, bits)
+    }
+
+    /// The same for inputs in [−1−`margin`, 1+`margin`], from 0 to [`MAX_MARGIN`].
+    ///
+    /// # Errors
+    /// Those of [`Composite::design`], and a margin out of reach.
+    pub fn with_margin(degrees: &[u32], epsilon: &Epsilon, margin: f64, bits: usize) -> Result<Composite, DesignError> {
         check_degrees(degrees)?;
+        if !(0.0..=MAX_MARGIN).contains(&margin) {
+            return Err(DesignError::Margin(margin));
+        }
         if !(64..=65536).contains(&bits) {
             return Err(DesignError::Bits(bits));
         }
         match *epsilon {
-            Epsilon::Given(epsilon) => Composite::at(degrees, epsilon, bits, &[]),
-            Epsilon::Best => Composite::best(degrees, bits),
+            Epsilon::Given(epsilon) => Composite::at(degrees, epsilon, margin, bits, &[]),
+            Epsilon::Best => Composite::best(degrees, margin, bits),
         }
     }
 
     /// The composition for one ε; `near` is that for a neighbouring ε, from which the exchanges may start.
-    fn at(degrees: &[u32], epsilon: f64, bits: usize, near: &[Stage]) -> Result<Composite, DesignError> {
+    fn at(degrees: &[u32], epsilon: f64, margin: f64, bits: usize, near: &[Stage]) -> Result<Composite, DesignError> {
         if !(epsilon > 0.0 && epsilon < 1.0) {
             return Err(DesignError::Epsilon(epsilon));
         }
-        let (mut low, mut high) = (real(epsilon, bits), real(1.0, bits));
+        let (mut low, mut high) = (real(epsilon, bits), real(1.0, bits) + real(margin, bits));
+        let mut scale = real(1.0, bits);
         let mut stages = Vec::with_capacity(degrees.len());
         for (i, &degree) in degrees.iter().enumerate() {
             let start = near.get(i).map(|stage| fractions(&stage.minimax.extrema)).unwrap_or_default();
             let minimax = minimax_of_one(degree as usize, &low, &high, bits, &start)
                 .map_err(|source| DesignError::Stage { stage: i + 1, source })?;
             let next = (Real::ONE - &minimax.error, Real::ONE + &minimax.error);
-            stages.push(Stage { degree, interval: (low, high), minimax });
+            stages.push(Stage { degree, interval: (low, high), scale, minimax });
             (low, high) = next;
+            scale = high.clone();
         }
-        let mut composite = Composite { epsilon, stages, relu_error: Real::ZERO };
+        let mut composite = Composite { epsilon, margin, stages, relu_error: Real::ZERO };
         let inner = composite.error_below_epsilon();
         let outer = composite.error_above_epsilon();
         composite.relu_error = if inner > outer { inner } else { outer };
@@ -129,11 +153,11 @@ impl Composite {
     }
 
     /// The error below ε grows with ε, the one above it falls, so the best ε is where they meet.
-    fn best(degrees: &[u32], bits: usize) -> Result<Composite, DesignError> {
+    fn best(degrees: &[u32], margin: f64, bits: usize) -> Result<Composite, DesignError> {
         /// ln ε is settled to this.
         const TOLERANCE: f64 = 1e-14;
         let excess = |c: &Composite| to_f64(&(c.error_below_epsilon() / c.error_above_epsilon())).ln();
-        let mut nearest = Composite::at(degrees, 0.125, bits, &[])?;
+        let mut nearest = Composite::at(degrees, 0.125, margin, bits, &[])?;
         let (mut low, mut high) = ((f64::NEG_INFINITY, f64::NAN), (0.0, f64::NAN));
         loop {
             let here = (nearest.epsilon.ln(), excess(&nearest));
@@ -154,7 +178,7 @@ impl Composite {
             if high.0 - low.0 <= TOLERANCE || next <= low.0 || next >= high.0 {
                 return Ok(nearest);
             }
-            nearest = Composite::at(degrees, next.exp(), bits, &nearest.stages)?;
+            nearest = Composite::at(degrees, next.exp(), margin, bits, &nearest.stages)?;
         }
     }
 
@@ -168,7 +192,12 @@ impl Composite {
         self.stages.iter().map(|stage| stage.degree).collect()
     }
 
-    /// p(x) for |x| ≤ 1.
+    /// 1+m, the largest input in range.
+    pub fn reach(&self) -> Real {
+        self.stages.first().map_or(Real::ONE, |stage| stage.interval.1.clone())
+    }
+
+    /// p(x).
     pub fn sign(&self, x: &Real) -> Real {
         self.stages.iter().fold(x.clone(), |y, stage| stage.value(&y))
     }
@@ -183,9 +212,9 @@ impl Composite {
         self.stages.iter().map(|stage| stage.minimax.coefficients.iter().map(to_f64).collect()).collect()
     }
 
-    /// max of |x·(sign(x) − p(x))|/2 where |x| ≥ ε, bounded by τ_k/2.
+    /// max of |x·(sign(x) − p(x))|/2 where |x| ≥ ε. At |x| = 1+m both factors are largest.
     fn error_above_epsilon(&self) -> Real {
-        self.sign_error() / Real::from(2u8)
+        self.sign_error() * self.reach() / Real::from(2u8)
     }
 
     /// max of x·(1 − p(x))/2 for 0 < x < ε. There p rises from 0 to 1 − τ_k.

@@ -13,7 +13,9 @@ mod domain;
 mod exchange;
 mod extrema;
 mod function;
+mod gain;
 mod least_squares;
+mod noise;
 mod paper;
 mod real;
 mod remez;
@@ -21,10 +23,14 @@ mod search;
 mod series;
 
 pub use approximation::{Approximation, ApproximationError, Method};
-pub use composite::{Composite, DEFAULT_BITS, DesignError, Epsilon, MAX_DEGREE, MAX_STAGES, Stage, check_degrees};
+pub use composite::{
+    Composite, DEFAULT_BITS, DesignError, Epsilon, MAX_DEGREE, MAX_MARGIN, MAX_STAGES, Stage, check_degrees,
+};
 pub use cost_table::CostTable;
 pub use domain::{Domain, DomainError, Interval};
 pub use function::{Function, FunctionError, Parity, UnknownFunction};
+pub use gain::{INSIDE, NoiseGain};
+pub use noise::fresh_noise;
 pub use paper::{ALPHAS, PaperSet, paper_set};
 pub use real::{Real, decimal, exact_decimal, real, to_f64};
 pub use remez::{Minimax, RemezError};

@@ -92,10 +92,15 @@ pub fn orion(composite: &Composite, costs: CostTable) -> String {
 fn header(composite: &Composite, costs: CostTable, comment: &str) -> String {
     let degrees: Vec<String> = composite.degrees().iter().map(u32::to_string).collect();
     let cost = costs.relu(&composite.degrees());
+    let reach = 1.0 + composite.margin;
+    let margin = match composite.margin {
+        0.0 => "there is no margin for the noise of the scheme".to_owned(),
+        _ => format!("noise may take |x| up to {reach}"),
+    };
     format!(
         "{comment}Sign as a composition of minimax polynomials of degrees {}, designed by polyact {}.\n\
-         {comment}Error of sign {} for {:e} <= |x| <= 1, of ReLU {} on [-1,1].\n\
-         {comment}ReLU takes depth {} and {} non-scalar multiplications{}; there is no margin for the noise of the scheme.\n",
+         {comment}Error of sign {} for {:e} <= |x| <= {reach}, of ReLU {} on [-{reach},{reach}].\n\
+         {comment}ReLU takes depth {} and {} non-scalar multiplications{}; {margin}.\n",
         degrees.join(","),
         env!("CARGO_PKG_VERSION"),
         decimal(&composite.sign_error(), 8),
