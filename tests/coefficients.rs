@@ -90,6 +90,7 @@ fn json_has_exactly_the_fields_of_the_schema_and_the_document_has_them_all() {
         &["--degrees", "3,5,7"],
         &["--degrees", "127"],
         &["--alpha", "7", "--costs", "openfhe"],
+        &["--degrees", "7,7", "--margin", "0.01"],
     ] {
         let json = polyact_succeeds(&[&["design", "--format", "json"], arguments].concat());
         let mut found = Vec::new();
@@ -121,6 +122,61 @@ fn costs_are_those_of_the_table_asked_for() {
     assert_eq!(cost(&["--costs", "published"]), [number(15), number(30), None]);
     assert!(design(&["--costs", "lattigo", "--format", "lattigo"]).contains("multiplications, as in Lattigo 6.2;"));
     fails(&["design", "--function", "gelu", "--interval=-3,3", "--degree", "4", "--costs", "best"], 2, "--costs");
+}
+
+/// What a margin changes: the wider range in the certificate, in the source code and in JSON, and the gain at the ends. Its
+/// series are on [−1, 1] still, so that code for libraries is used as without.
+#[test]
+fn a_margin_is_told_in_every_format_and_takes_the_ends_inside() {
+    let design = |more: &[&str]| polyact_succeeds(&[&["design", "--degrees", "7,7,13"], more].concat());
+    let json =
+        |more: &[&str]| -> Value { serde_json::from_str(&design(&[&["--format", "json"], more].concat())).unwrap() };
+    let (plain, wide) = (json(&[]), json(&["--margin", "0.01"]));
+    assert_eq!((plain.get("margin"), &wide["margin"]), (None, &Value::from(0.01)));
+    let gain = |design: &Value| design["noise_gain"]["at_ends"][1].as_f64().unwrap().abs();
+    assert!(gain(&plain) > 9.0 && gain(&wide) < 3.0);
+    assert!(wide["noise_gain"]["overshoot"].as_f64().unwrap() > 0.01);
+    assert!(wide["least_scale"].as_u64().unwrap() < plain["least_scale"].as_u64().unwrap());
+    assert_eq!((&wide["stages"][0]["scale"], &plain["stages"][0]["scale"]), (&"1e0".into(), &"1e0".into()));
+    let table = design(&["--margin", "0.01"]);
+    assert!(table.contains("<= |x| <= 1.01\n") && table.contains("on [-1.01,1.01], 2^-10."), "{table}");
+    assert!(table.contains("\novershoot   2^-6.6 beyond 1"), "{table}");
+    let code = design(&["--margin", "0.01", "--format", "openfhe"]);
+    assert!(code.contains("of ReLU 9.0092203e-4 on [-1.01,1.01].") && code.contains("|x| up to 1.01."), "{code}");
+    assert!(design(&["--format", "openfhe"]).contains("there is no margin for the noise"));
+    fails(&["design", "--degrees", "3", "--margin", "-0.1"], 2, "--margin: margin -0.1 is not between 0 and 1");
+    fails(&["design", "--degrees", "3", "--margin", "nan"], 2, "--margin: margin NaN");
+    fails(&["design", "--function", "gelu", "--interval=-3,3", "--degree", "4", "--margin", "0.1"], 2, "--margin");
+}
+
+/// A composition with a margin is read back as the same numbers in both arithmetics.
+#[test]
+fn a_margin_survives_the_file() {
+    use polyact::activation::{Arithmetic, Spec};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.json");
+    polyact_succeeds(&["design", "--degrees", "7,15", "--margin", "0.5", "--format", "json", "--out", text(&path)]);
+    let composite = Composite::with_margin(&[7, 15], &Epsilon::Best, 0.5, DEFAULT_BITS).unwrap();
+    let spec: Spec = format!("file:{}", text(&path)).parse().unwrap();
+    for arithmetic in [Arithmetic::F64, Arithmetic::F32] {
+        let read = Sign::design(&spec, arithmetic).unwrap().unwrap();
+        assert_eq!(read.stages(), Sign::of(&composite).stages());
+        assert!(
+            read.bound() <= Sign::of(&composite).bound() * 1.0001 && read.bound() > 0.5 * Sign::of(&composite).bound()
+        );
+    }
+}
+
+/// The gain of e^x on [−1, 1] is its own size: about e at 1.
+#[test]
+fn the_polynomial_of_a_function_has_its_noise_gain() {
+    let arguments = ["design", "--function", "exp", "--interval=-1,1", "--degree", "9"];
+    let table = polyact_succeeds(&arguments);
+    assert!(table.contains("\nnoise     gain 0.37 at -1, 2.72 at 1, at most 2.69 inside\novershoot "), "{table}");
+    let json: Value =
+        serde_json::from_str(&polyact_succeeds(&[&arguments[..], &["--format", "json"]].concat())).unwrap();
+    let inside = json["noise_gain"]["inside"].as_f64().unwrap();
+    assert!((inside - 0.99f64.exp()).abs() < 1e-5, "{inside}");
 }
 
 #[test]

@@ -46,6 +46,41 @@ fn quoted_figures_are_those_of_alpha_14() {
     }
 }
 
+/// The rows of noise gains: degrees, margin, log2 of the ReLU error, gain at 1 and inside, log2 of the overshoot, scale.
+#[test]
+fn quoted_noise_gains_are_those_of_the_designs() {
+    use polyact::minimax::{Composite, DEFAULT_BITS, Epsilon, paper_set, to_f64};
+    let page = std::fs::read_to_string(root().join("docs/mathematics.md")).unwrap();
+    let table = page.split("| degrees | margin |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let mut rows = 0;
+    for line in table.lines().skip(2) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let (degrees, margin) = (cells[0].split(' ').next().unwrap(), cells[1].parse().unwrap());
+        let degrees: Vec<u32> = degrees.split(',').map(|degree| degree.parse().unwrap()).collect();
+        let alpha = cells[0].split("(paper:").nth(1).map(|rest| rest.trim_end_matches(')').parse().unwrap());
+        let epsilon = alpha.map_or(Epsilon::Best, |alpha| Epsilon::Given(paper_set(alpha).unwrap().epsilon));
+        let design = Composite::with_margin(&degrees, &epsilon, margin, DEFAULT_BITS).unwrap();
+        let gain = design.noise_gain();
+        let error = format!("{:.3}", to_f64(&design.relu_error).log2());
+        let gains = [gain.at_ends[1], gain.inside, gain.overshoot.unwrap().log2()].map(|x| format!("{x:.1}"));
+        let scale = design.least_scale(1 << 16).unwrap().to_string();
+        assert_eq!(cells[2..], [error, gains[0].clone(), gains[1].clone(), gains[2].clone(), scale], "{line}");
+        rows += 1;
+    }
+    assert_eq!(rows, 11);
+    // What the text says of a margin of 0.01, and of the published epsilon beside the best.
+    let bits = |composite: &Composite| to_f64(&composite.relu_error).log2();
+    let degrees = &[15, 27, 29];
+    let best = Composite::design(degrees, &Epsilon::Best, DEFAULT_BITS).unwrap();
+    let wide = Composite::with_margin(degrees, &Epsilon::Best, 0.01, DEFAULT_BITS).unwrap();
+    let published = paper_set(14).unwrap().epsilon;
+    let larger = Composite::design(degrees, &Epsilon::Given(published), DEFAULT_BITS).unwrap();
+    let costs = [&wide, &larger].map(|composite| format!("costs {:.3} bits", bits(composite) - bits(&best)));
+    assert_eq!(costs, ["costs 0.014 bits", "costs 0.042 bits"]);
+    assert!(costs.iter().all(|cost| page.contains(cost)) && page.contains("is 5 % above the best"));
+    assert_eq!(format!("{:.2}", published / best.epsilon), "1.05");
+}
+
 /// The rows of depths and multiplications by degree, of which the first two are the published ones.
 #[test]
 fn quoted_costs_are_those_of_the_tables() {

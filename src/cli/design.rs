@@ -174,7 +174,8 @@ fn for_people(composite: &Composite, costs: CostTable) -> String {
 /// What the noise of CKKS does to the ReLU, and what it takes in the libraries.
 fn under_encryption(composite: &Composite) -> String {
     let gain = composite.noise_gain();
-    let [lower, upper] = gain.at_ends;
+    // Without the sign of a zero.
+    let [lower, upper] = gain.at_ends.map(|gain| (10.0 * gain).round() / 10.0 + 0.0);
     let mut text =
         format!("noise gain  {upper:.1} at 1, {lower:.1} at -1, at most {:.1} where |x| < {INSIDE}\n", gain.inside);
     if let Some(overshoot) = gain.overshoot {

@@ -10,7 +10,8 @@ pub(super) enum Format {
     Json,
     /// A line a power, the same coefficients
     Csv,
-    /// Plain numbers, one a line: c_0 to c_degree of each stage; `--relu file:FILE@D,D,…` reads it
+    /// Plain numbers, one a line: c_0 to c_degree of each stage; `--relu file:FILE@D,D,…` reads it. Not for ciphertexts:
+    /// from degree 15 on the powers of x lose all digits there
     List,
     /// Go, for Lattigo
     Lattigo,

@@ -95,7 +95,7 @@ fn header(composite: &Composite, costs: CostTable, comment: &str) -> String {
     let reach = 1.0 + composite.margin;
     let margin = match composite.margin {
         0.0 => "there is no margin for the noise of the scheme".to_owned(),
-        _ => format!("noise may take |x| up to {reach}"),
+        _ => format!("noise may carry |x| up to {reach}"),
     };
     format!(
         "{comment}Sign as a composition of minimax polynomials of degrees {}, designed by polyact {}.\n\
