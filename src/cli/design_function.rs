@@ -127,13 +127,18 @@ fn for_people(approximation: &Approximation) -> String {
 /// What the noise of CKKS does to the polynomial.
 fn under_encryption(approximation: &Approximation) -> String {
     let gain = approximation.noise_gain();
-    let ((low, high), [lower, upper]) = (approximation.domain.hull(), gain.at_ends);
-    let inside = gain.inside;
-    let mut text = format!("noise     gain {lower:.2} at {low}, {upper:.2} at {high}, at most {inside:.2} inside\n");
+    let (low, high) = approximation.domain.hull();
+    let [lower, upper, inside] = [gain.at_ends[0], gain.at_ends[1], gain.inside].map(short);
+    let mut text = format!("noise     gain {lower} at {low}, {upper} at {high}, at most {inside} inside\n");
     if let Some(overshoot) = gain.overshoot {
         text += &format!("overshoot {overshoot:.2e} beyond an end doubles the error\n");
     }
     text
+}
+
+/// `x` with two decimals, or in scientific notation where these would be too few or too long.
+fn short(x: f64) -> String {
+    if x == 0.0 || (0.1..1e4).contains(&x.abs()) { format!("{x:.2}") } else { format!("{x:.2e}") }
 }
 
 /// Digits in the table, which hold an f64.

@@ -85,8 +85,15 @@ mod tests {
 
     #[test]
     fn both_bases_have_the_same_values_to_working_precision() {
-        for (degrees, epsilon) in [(vec![15, 27, 29], 17.0 / 16384.0), (vec![127], 0.01), (vec![3, 63, 5], 0.01)] {
-            let composite = Composite::design(&degrees, &Epsilon::Given(epsilon), DEFAULT_BITS).unwrap();
+        let sets = [
+            (vec![15, 27, 29], 17.0 / 16384.0, 0.0),
+            (vec![127], 0.01, 0.0),
+            (vec![3, 63, 5], 0.01, 0.0),
+            (vec![7, 15], 0.05, 0.25),
+        ];
+        for (degrees, epsilon, margin) in sets {
+            let epsilon = Epsilon::Given(epsilon);
+            let composite = Composite::with_margin(&degrees, &epsilon, margin, DEFAULT_BITS).unwrap();
             let tolerance = power_of_two(-(DEFAULT_BITS as isize) + 8, DEFAULT_BITS);
             let normalised = composite.normalised_chebyshev();
             for i in -50..=50 {

@@ -336,6 +336,10 @@ mod tests {
         assert!(error(&[3], 1.0, 256).contains("epsilon 1 "));
         assert!(error(&[3], f64::NAN, 256).contains("epsilon NaN"));
         assert!(error(&[3], 0.1, 8).contains("8 bits"));
+        for margin in [-0.1, 1.5, f64::NAN] {
+            let error = Composite::with_margin(&[3], &Epsilon::Best, margin, 256).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("margin {margin} is not between 0 and 1;")), "{error}");
+        }
         let deep = error(&[127; 8], 0.5, 256);
         assert!(deep.starts_with("stage ") && deep.contains("degree 127"), "{deep}");
     }

@@ -107,7 +107,7 @@ mod tests {
         };
         assert_eq!(design(&[15, 27, 29], 0.0), Some(43));
         assert_eq!(design(&[15, 27, 29], 0.01), Some(39));
-        let small = Composite::design(&[63; 7], &Epsilon::Given((-44f64).exp2()), DEFAULT_BITS).unwrap();
+        let small = Composite::design(&[63; 7], &Epsilon::Given(3e-11), DEFAULT_BITS).unwrap();
         assert!(to_f64(&small.relu_error) > 0.0 && small.least_scale(1 << 16).is_none());
     }
 }
