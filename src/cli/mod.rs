@@ -3,7 +3,6 @@
 #[cfg(feature = "libtorch")]
 mod beside;
 #[cfg(feature = "libtorch")]
-#[cfg(feature = "libtorch")]
 mod calibrate;
 #[cfg(feature = "libtorch")]
 mod configuration;
@@ -18,6 +17,7 @@ mod design_function;
 mod doctor;
 #[cfg(feature = "libtorch")]
 mod encryption;
+#[cfg(feature = "libtorch")]
 mod eval;
 #[cfg(feature = "libtorch")]
 mod export;
