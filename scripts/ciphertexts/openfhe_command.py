@@ -23,7 +23,7 @@ The library goes into .venv-openfhe. The calls are those of the header that poly
 composition is x*step(x/B), one polynomial is an EvalChebyshevSeries, polynomials of channels have vectors of coefficients, and a
 pool is the largest of four by max(a, b) = b + r(a - b). Of a design, ReLU on [-1, 1] and the larger of two are evaluated. The ring
 has no security level: it is there for the numbers, not for secrets. Products inside EvalChebyshevSeries are those that were
-counted in OpenFHE 1.5.1 for odd degrees up to 31.
+counted in this version for degrees up to 33; of others none are told.
 
 {EXPLANATION}"""
 PARSER = program.arguments(DESCRIPTION, "what polyact wrote, or a folder with its sites.json", scales="35,40,50", ring=4096)

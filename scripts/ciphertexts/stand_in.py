@@ -8,16 +8,17 @@ from bisect import bisect_left
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
 
-# The largest degree of each number of levels that EvalChebyshevSeries takes on [-1, 1], from 3 on: measured with OpenFHE 1.6.1 up to
+# The largest degree of each number of levels that EvalChebyshevSeries takes on [-1, 1], from two on: measured with OpenFHE 1.6.1 up to
 # degree 63, and beyond it the table of src/pke/examples/FUNCTION_EVALUATION.md less one.
-LARGEST_DEGREES = [5, 13, 27, 59, 119, 247]
-# Products of two ciphertexts in EvalChebyshevSeries by degree: relinearisations counted in OpenFHE 1.5.1.
-PRODUCTS = {3: 2, 5: 4, 7: 5, 9: 6, 11: 6, 13: 8, 15: 8, 17: 8, 19: 9, 21: 10, 23: 10, 25: 10, 27: 10, 29: 11, 31: 11}
+LARGEST_DEGREES = [2, 5, 13, 27, 59, 119, 247]
+# Products of two ciphertexts in EvalChebyshevSeries for degrees 2, 3, ..., the same for odd polynomials: relinearisations counted in
+# OpenFHE 1.6.1.
+PRODUCTS = dict(enumerate([1, 2, 3, 4, 5, 5, 5, 6, 6, 6, 8, 8, 7, 8, 8, 8, 9, 9, 9, *[10] * 7, *[11] * 6], start=2))
 
 
 def series_levels(degree):
     """Levels of EvalChebyshevSeries on [-1, 1]."""
-    return 3 + bisect_left(LARGEST_DEGREES, degree)
+    return 2 + bisect_left(LARGEST_DEGREES, degree)
 
 
 def products_of(evaluator):
