@@ -1,6 +1,8 @@
 """The command line of scripts/verify_orion, and what its environment needs. Standard library only."""
 
-from . import environment, program
+from pathlib import Path
+
+from . import environment, files, program
 from .table_text import EXPLANATION
 
 VERSION = "1.0.2"
@@ -31,3 +33,9 @@ Products are those that were counted in Lattigo 6.2 for odd degrees up to 31; of
 
 {EXPLANATION}"""
 PARSER = program.arguments(DESCRIPTION, "a folder that polyact export --format orion wrote", scales="40", ring=8192)
+
+
+def check(folder):
+    """Refuse what is no folder for Orion."""
+    if not (Path(folder) / "activations.py").exists():
+        raise files.Failure(f"{folder}: has no activations.py; give a folder that `polyact export --format orion` wrote")

@@ -24,12 +24,14 @@ def arguments(description, files_help, scales, ring):
     return parser
 
 
-def start(library, parser, module):
-    """Check what can be checked, and go on as `module` in the library's environment."""
+def start(library, parser, module, check=lambda path: None):
+    """Check what can be checked, with `check` each file, and go on as `module` in the library's environment."""
     given = parser.parse_args()
     name = os.path.basename(sys.argv[0])
     try:
         files.chosen(given.files, given.sites)
+        for path in given.files:
+            check(path)
         python = environment.python(library)
     except (files.Failure, environment.NoFit, OSError) as error:
         print(f"{name}: {error}", file=sys.stderr)
