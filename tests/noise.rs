@@ -1,0 +1,142 @@
+//! The noise of CKKS in evaluations: the same however the work is divided, as large as it is said to be, and told.
+#![cfg(feature = "libtorch")]
+
+mod common;
+
+use std::path::Path;
+
+use common::{column, fails, polyact_succeeds, reproducible, root, rows, text};
+use serde_json::Value;
+
+const RESNET: &str = "weights/resnet20-fashion.pt";
+
+/// Much noise: 2^-7 of every range at each bootstrapping.
+const LOUD: &str = "orion,bootstrapping=7";
+
+fn eval(options: &[&str]) -> Value {
+    std::env::set_current_dir(root()).unwrap();
+    let mut arguments =
+        vec!["eval", "--model", RESNET, "--relu", "paper:10", "--relu-range", "16", "--quiet", "--json"];
+    arguments.extend(options);
+    serde_json::from_str(&polyact_succeeds(&arguments)).unwrap()
+}
+
+fn number(row: &Value, column: &str) -> f64 {
+    row[column].as_f64().unwrap_or_else(|| panic!("{column}: {row}"))
+}
+
+/// All that noise decides.
+fn outcomes(row: &Value) -> Vec<&Value> {
+    let columns = ["top1", "agreement", "top1_lost", "top1_won", "overflow_values", "bootstraps", "ckks", "top1_mean"];
+    columns.map(|column| &row[column]).to_vec()
+}
+
+#[test]
+fn noise_does_not_depend_on_how_the_work_is_divided() {
+    let whole = eval(&["--first", "300", "--ckks", LOUD, "--batch", "100"]);
+    let pieces = eval(&["--first", "300", "--ckks", LOUD, "--batch", "7"]);
+    assert_eq!(outcomes(&whole), outcomes(&pieces));
+    // Logits of another batch size differ in their last bits anyway.
+    assert!((number(&whole, "max_logit_error") / number(&pieces, "max_logit_error") - 1.0).abs() < 1e-2);
+    let exact = eval(&["--first", "300"]);
+    assert!(number(&whole, "max_logit_error") > 1.5 * number(&exact, "max_logit_error"), "{whole} {exact}");
+    assert!(number(&whole, "agreement") < number(&exact, "agreement"));
+    let again = eval(&["--first", "300", "--ckks", LOUD, "--batch", "100"]);
+    assert_eq!(whole["max_logit_error"], again["max_logit_error"]);
+}
+
+/// Of a small error the logits change by it in proportion: half the noise, half the change.
+#[test]
+fn changes_are_in_proportion_to_the_noise() {
+    let folder = tempfile::tempdir().unwrap();
+    let margins = |name: &str, options: &[&str]| -> Vec<f64> {
+        let file = folder.path().join(name);
+        let mut all = vec!["--first", "200", "--predictions", text(&file)];
+        all.extend(options);
+        eval(&all);
+        let mut reader = csv::Reader::from_path(&file).unwrap();
+        reader.records().map(|record| record.unwrap()[6].parse().unwrap()).collect()
+    };
+    let quiet = margins("quiet.csv", &[]);
+    let change = |name: &str, ckks: &str| {
+        let noisy = margins(name, &["--ckks", ckks]);
+        let squares: f64 = noisy.iter().zip(&quiet).map(|(noisy, quiet)| (noisy - quiet).powi(2)).sum();
+        (squares / quiet.len() as f64).sqrt()
+    };
+    let (one, two) = (change("one.csv", "orion,bootstrapping=13"), change("two.csv", "orion,bootstrapping=14"));
+    assert!((one / two / 2.0 - 1.0).abs() < 0.15, "{one} {two}");
+    // The scale counts as well where it is small.
+    let (one, two) =
+        (change("three.csv", "orion,scale=26,bootstrapping=40"), change("four.csv", "orion,scale=28,bootstrapping=40"));
+    assert!((one / two / 4.0 - 1.0).abs() < 0.15, "{one} {two}");
+}
+
+#[test]
+fn trials_are_draws_of_their_own() {
+    let row = eval(&["--first", "300", "--ckks", LOUD, "--trials", "4"]);
+    let first = eval(&["--first", "300", "--ckks", LOUD]);
+    for column in ["top1", "agreement", "max_logit_error", "overflow_values"] {
+        assert_eq!(row[column], first[column], "{column}");
+    }
+    assert_eq!((&row["trials"], &first["trials"]), (&4.into(), &1.into()));
+    assert!(number(&row, "agreement_spread") > 0.0 && first["agreement_spread"].is_null());
+    assert_eq!(number(&first, "agreement_mean"), number(&first, "agreement"));
+    assert_ne!(number(&row, "agreement_mean"), number(&row, "agreement"));
+}
+
+#[test]
+fn a_sweep_has_the_rows_of_single_evaluations() {
+    std::env::set_current_dir(root()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (swept, single) = (folder.path().join("swept.csv"), folder.path().join("single.csv"));
+    let common =
+        ["--model", RESNET, "--relu-range", "16", "--first", "200", "--ckks", LOUD, "--trials", "2", "--quiet"];
+    let run = |command: &str, relu: &[&str], out: &Path| {
+        let mut arguments = vec![command, "--relu"];
+        arguments.extend(relu);
+        arguments.extend(common);
+        arguments.extend(["--out", text(out)]);
+        polyact_succeeds(&arguments);
+    };
+    run("sweep", &["paper:7", "paper:10"], &swept);
+    run("eval", &["paper:7"], &single);
+    run("eval", &["paper:10"], &single);
+    let (swept, single) = (rows(&swept), rows(&single));
+    for (swept, single) in swept.iter().zip(&single) {
+        let mut expected = swept.clone();
+        expected[polyact::report::COLUMNS.iter().position(|&name| name == "sweep").unwrap()].clear();
+        assert_eq!(reproducible(&expected), reproducible(single));
+        for name in ["ckks", "trials", "top1_mean", "top1_spread", "agreement_spread", "max_logit_error"] {
+            assert_eq!(column(swept, name), column(single, name), "{name}");
+        }
+        assert!(!column(swept, "top1_spread").is_empty());
+    }
+}
+
+#[test]
+fn what_has_no_noise_is_told() {
+    std::env::set_current_dir(root()).unwrap();
+    let with = |options: &[&'static str], code: i32, part: &str| {
+        let mut arguments = vec!["eval", "--model", RESNET, "--relu-range", "16", "--first", "10", "--quiet"];
+        arguments.extend(options);
+        fails(&arguments, code, part);
+    };
+    with(&["--ckks", "autofhe"], 1, "autofhe says nothing of noise; say it behind the name");
+    with(&["--ckks", "orion,scale=x"], 2, "`scale=x`: expected a number");
+    with(&["--ckks", "orion,ring=1000"], 2, "`ring` is 1000");
+    with(&["--ckks", "orion", "--relu", "exact"], 1, "every site stays exact");
+    with(&["--trials", "3"], 2, "--ckks");
+    let row = eval(&["--first", "10", "--ckks", "autofhe,ring=65536,scale=46,secret=192,bootstrapping=20"]);
+    assert_eq!(row["ckks"], "autofhe,ring=65536,scale=46,secret=192,bootstrapping=20");
+    // A file is named with a digest of what it says.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("own.toml");
+    let noise = "levels = 12\n[noise]\nring = 65536\nscale = 40\nbootstrapping = 20\n";
+    std::fs::write(&file, noise).unwrap();
+    let named = format!("file:{}", text(&file));
+    let name = |row: &Value| row["ckks"].as_str().unwrap().to_owned();
+    let before = name(&eval(&["--first", "10", "--ckks", &named]));
+    std::fs::write(&file, noise.replace("20", "21")).unwrap();
+    let after = name(&eval(&["--first", "10", "--ckks", &named]));
+    assert!(before.starts_with(&format!("{named}#")) && before != after, "{before} {after}");
+}
