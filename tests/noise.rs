@@ -113,6 +113,39 @@ fn a_sweep_has_the_rows_of_single_evaluations() {
     }
 }
 
+/// Under noise that drowns what is bootstrapped, plans keep less of the agreement.
+#[test]
+fn plans_are_measured_with_noise() {
+    std::env::set_current_dir(root()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let ranges = file("ranges.csv");
+    let calibrate = ["calibrate", "--model", RESNET, "--holdout", "300", "--margin", "0.5", "--weight", "margin"];
+    polyact_succeeds(&[&calibrate[..], &["--out", text(&ranges), "--quiet"]].concat());
+    let named = format!("file:{}", text(&ranges));
+    let plan = |name: &str, more: &[&str]| {
+        let (out, front) = (file(&format!("{name}.toml")), file(&format!("{name}.csv")));
+        let common =
+            ["plan", "--model", RESNET, "--holdout", "300", "--limit", "300", "--relu-range", &named, "--quiet"];
+        let written = ["--candidate", "fitted:15", "--candidate", "fitted:31", "--max-loss", "100"];
+        let files = ["--out", text(&out), "--front", text(&front)];
+        let said = polyact_succeeds(&[&common[..], &written, &files, more].concat());
+        let mut reader = csv::Reader::from_path(&front).unwrap();
+        let at = reader.headers().unwrap().iter().position(|column| column == "agreement").unwrap();
+        let all: Vec<f64> = reader.records().map(|record| record.unwrap()[at].parse().unwrap()).collect();
+        (all, said)
+    };
+    let loud = "orion,bootstrapping=5";
+    let (without, _) = plan("without", &["--ckks", loud]);
+    let (with, _) = plan("with", &["--ckks", loud, "--noise"]);
+    assert_eq!(with.len(), without.len());
+    assert!(with.iter().zip(&without).all(|(with, without)| with < without), "{with:?} {without:?}");
+    let out = file("none.toml");
+    let autofhe = ["plan", "--model", RESNET, "--holdout", "300", "--relu-range", &named, "--max-loss", "1", "--noise"];
+    let arguments = [&autofhe[..], &["--ckks", "autofhe", "--out", text(&out)]].concat();
+    fails(&arguments, 1, "autofhe says nothing of noise");
+}
+
 #[test]
 fn what_has_no_noise_is_told() {
     std::env::set_current_dir(root()).unwrap();

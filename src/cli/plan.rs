@@ -21,7 +21,7 @@ use crate::bounded;
 use crate::ckks::Parameters;
 use crate::dataset::BUNDLED;
 use crate::evaluation::{
-    Configuration, ConfigurationError, Evaluation, Minimize, Ranges, Scope, Session, Sourced, candidates, chosen,
+    Configuration, ConfigurationError, Evaluation, Minimize, NoiseError, Ranges, Scope, Session, Sourced, candidates,
     front, images_file, plan_of,
 };
 use crate::fitting::Density;
@@ -53,6 +53,9 @@ pub struct Arguments {
     /// Levels after a bootstrapping and what operations take, as `polyact cost` has it
     #[arg(long, value_name = "PARAMS")]
     ckks: Parameters,
+    /// Measure plans with the noise that --ckks says, as `polyact eval --ckks` does
+    #[arg(long)]
+    noise: bool,
     /// file:ranges.csv, as `polyact calibrate --weight margin` wrote it on the images that are held out
     #[arg(long, value_name = "R")]
     relu_range: String,
@@ -200,6 +203,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             "--holdout is needed: a plan is chosen on images that are not evaluated".to_owned(),
         ));
     }
+    if arguments.noise && arguments.ckks.noise.is_none() {
+        return Err(NoiseError::Unknown(arguments.ckks.name.clone()).into());
+    }
     let (configuration, sensitivity, images) = arguments.configuration()?;
     let Some(densities) = sensitivity.densities() else { return Ok(()) };
     let models = arguments.model.load()?;
@@ -228,6 +234,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         model,
         circuit: &circuit,
         parameters: &arguments.ckks,
+        noise: arguments.noise,
         minimize: arguments.minimize,
         choices: &choices,
         session: &session,
@@ -286,7 +293,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
     let rest = arguments.reading.evaluated(&dataset, UntilOptions::default())?;
     let scope = Scope { images: &rest.images, ..scope };
-    let substitution = chosen(&choices, &planned[found].choices);
+    let substitution = search.substitution(&planned[found].choices)?;
     let bar = progress_bar(rest.images.len(), arguments.quiet);
     let mut evaluation = Evaluation::default();
     let evaluated = Session::new(&models, scope).evaluate(

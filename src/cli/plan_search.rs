@@ -9,7 +9,8 @@ use crate::activation::{FittedSpec, Spec};
 use crate::ckks::placement::fewest;
 use crate::ckks::{Circuit, Parameters};
 use crate::evaluation::{
-    Candidate, Evaluation, Minimize, Observer, Planned, Prediction, Session, Substitution, agreement, chosen,
+    Candidate, Evaluation, Minimize, NoiseError, Observer, Planned, Prediction, Session, Substitution, agreement,
+    chosen,
 };
 use crate::model::{Model, Site};
 
@@ -21,6 +22,8 @@ pub(super) struct Search<'a> {
     pub model: &'a Model,
     pub circuit: &'a Circuit,
     pub parameters: &'a Parameters,
+    /// Whether plans are measured with its noise.
+    pub noise: bool,
     pub minimize: Minimize,
     /// Of every site.
     pub choices: &'a [Vec<Candidate>],
@@ -89,9 +92,32 @@ impl Search<'_> {
         Ok(best)
     }
 
-    /// Evaluate choices on the calibration images, all in one run.
-    fn measure(&mut self, kind: &'static str, named: Vec<(String, Vec<usize>)>) -> Result<(), Failure> {
-        let substitutions: Vec<Substitution> = named.iter().map(|(_, choices)| chosen(self.choices, choices)).collect();
+    /// What stands at the sites by `choices`, with noise if that is asked for.
+    ///
+    /// # Errors
+    /// With noise, an activation that takes more levels than there are.
+    pub fn substitution(&self, choices: &[usize]) -> Result<Substitution, NoiseError> {
+        let substitution = chosen(self.choices, choices);
+        if !self.noise {
+            return Ok(substitution);
+        }
+        let met = substitution.met(self.sites(), self.circuit, self.parameters)?;
+        Ok(substitution.with_noise(&met.noise, 0))
+    }
+
+    /// Evaluate choices on the calibration images, all in one run. With noise, those that levels do not suffice for are left out.
+    fn measure(&mut self, kind: &'static str, plans: Vec<(String, Vec<usize>)>) -> Result<(), Failure> {
+        let (mut named, mut substitutions) = (Vec::new(), Vec::new());
+        for (name, choices) in plans {
+            match self.substitution(&choices) {
+                Ok(substitution) => {
+                    substitutions.push(substitution);
+                    named.push((name, choices));
+                }
+                Err(NoiseError::Placement(_)) => {}
+                Err(other) => return Err(other.into()),
+            }
+        }
         if substitutions.is_empty() {
             return Ok(());
         }
