@@ -42,6 +42,22 @@ fn the_bundled_network_takes_the_published_numbers_of_bootstrappings() {
     assert!(pools["bootstraps_when_needed"].is_null() && pools["bootstraps"].as_u64().unwrap() > 7, "{pools}");
 }
 
+/// log2 of Q·P as the set's name has it, in a ring that is large enough but for what no table says of its secret.
+#[test]
+fn the_modulus_asks_for_a_ring() {
+    in_root();
+    let lattigo = ["--relu", "leastsq:15", "--ckks", "lattigo:N16QP1546H192H32"];
+    let modulus = &cost(RESNET, &lattigo)["modulus"];
+    assert_eq!((&modulus["log_qp"], &modulus["log_p"]), (&1546.into(), &305.into()));
+    assert_eq!((&modulus["ring_by_standard"], &modulus["sparse_secret"]), (&65536.into(), &192.into()));
+    let shorter = cost(RESNET, &["--relu", "leastsq:15", "--ckks", "lattigo:N16QP1546H192H32,levels=6"]);
+    assert_eq!(shorter["modulus"]["log_qp"], 1546 - 3 * 40);
+    assert!(cost(RESNET, &["--relu", "leastsq:15", "--ckks", "autofhe"])["modulus"].is_null());
+    let arguments = [&["cost", "--model", RESNET, "--relu-range", "16"][..], &lattigo].concat();
+    let told = polyact_succeeds(&arguments);
+    assert!(told.contains("log Q 1241 + log P 305 = 1546 bits") && told.contains("192 non-zero"), "{told}");
+}
+
 #[test]
 fn levels_are_drawn_and_told_and_what_does_not_fit_is_named() {
     in_root();

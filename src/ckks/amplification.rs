@@ -138,10 +138,10 @@ impl Basis<'_> {
         self.split(coefficients[..length].to_vec(), small.max(2))
     }
 
-    /// The same, with series up to `small` terms as sums of multiples.
+    /// The same, with series up to degree `small` as sums of multiples.
     fn split(&mut self, mut coefficients: Vec<f64>, small: usize) -> usize {
         let length = coefficients.len();
-        if length <= small {
+        if length <= small + 1 {
             let terms: Vec<(usize, f64)> =
                 coefficients.iter().copied().enumerate().skip(1).filter(|(_, c)| *c != 0.0).collect();
             let terms = terms.into_iter().map(|(k, c)| (self.polynomial(k), c)).collect();

@@ -18,6 +18,13 @@
 //! secret = 192
 //! divided = true
 //! bootstrapping = 26.3
+//!
+//! [modulus]                 # bits of the primes; `Modulus` says it field by field
+//! first = 60
+//! level = 40
+//! bootstrapping = 821
+//! special_primes = 5
+//! special = 61
 //! ```
 //!
 //! Behind the name of a set numbers of it can be replaced: `orion,scale=30,bootstrapping=19`.
@@ -28,6 +35,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use super::noise::Noise;
+use super::security::Chain;
 use crate::bounded;
 
 /// The sets that come with the program, by name.
@@ -74,6 +82,28 @@ pub struct Parameters {
     /// What the scheme adds to numbers, where that is known.
     #[serde(default)]
     pub noise: Option<Noise>,
+    /// The primes of the modulus, where they are known.
+    #[serde(default)]
+    pub modulus: Option<Modulus>,
+}
+
+/// Sizes of the primes of a set, in bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Modulus {
+    /// Of the prime that is left when all levels are spent.
+    pub first: u32,
+    /// Of the prime that a level takes.
+    pub level: u32,
+    /// Of all primes together that a bootstrapping takes.
+    #[serde(default)]
+    pub bootstrapping: u32,
+    /// Primes for key switching.
+    #[serde(default)]
+    pub special_primes: u32,
+    /// Of each of them.
+    #[serde(default)]
+    pub special: u32,
 }
 
 fn one() -> u32 {
@@ -97,6 +127,9 @@ fn names() -> String {
 
 /// The most levels of a set: no ring in use has as many.
 const MOST_LEVELS: u32 = 200;
+
+/// The most bits of a prime.
+const MOST_BITS: u32 = 128;
 
 impl Parameters {
     /// What `text`, in TOML, says.
@@ -131,6 +164,17 @@ impl Parameters {
         if let Some(noise) = &parameters.noise {
             noise.check()?;
         }
+        if let Some(modulus) = &parameters.modulus {
+            let Modulus { first, level, bootstrapping, special_primes, special } = *modulus;
+            if [first, level, special].into_iter().any(|bits| bits > MOST_BITS)
+                || bootstrapping > MOST_BITS * MOST_LEVELS
+            {
+                return Err(format!("`modulus` has a prime of more than {MOST_BITS} bits"));
+            }
+            if special_primes > MOST_LEVELS {
+                return Err(format!("`special_primes` is {special_primes}; up to {MOST_LEVELS} are possible"));
+            }
+        }
         Ok(Parameters { name: name.to_owned(), ..parameters })
     }
 
@@ -146,6 +190,12 @@ impl Parameters {
 }
 
 impl Parameters {
+    /// The chain of moduli, where its primes are known.
+    pub fn chain(&self) -> Option<Chain> {
+        let Modulus { first, level, bootstrapping, special_primes, special } = self.modulus?;
+        Some(Chain { first, scale: level, levels: self.levels, bootstrapping, special_primes, special })
+    }
+
     /// The largest degree up to `most` of a polynomial that takes so many levels; none if none takes just these.
     pub fn economic(&self, levels: u32, most: u32) -> Option<u32> {
         (1..=most).rev().find(|&degree| self.depth(degree) == levels)
@@ -254,6 +304,38 @@ mod tests {
             [Some(7), Some(15), Some(31), Some(63), Some(127), None]
         );
         assert_eq!([1, 3, 7, 8, 27, 31, 32, 127].map(|degree| lattigo.depth(degree)), [1, 2, 3, 4, 5, 5, 6, 7]);
+    }
+
+    /// The names of Lattigo's sets have log2(Q·P).
+    #[test]
+    fn moduli_are_those_of_the_sets() {
+        for (name, log_qp) in [("lattigo:N16QP1546H192H32", 1546), ("lattigo:N16QP1767H32768H32", 1767)] {
+            assert_eq!(name.parse::<Parameters>().unwrap().chain().unwrap().log_qp(), log_qp, "{name}");
+        }
+        assert_eq!("autofhe".parse::<Parameters>().unwrap().chain(), None);
+        let large = Parameters::parse("x", "levels = 9\n[modulus]\nfirst = 60\nlevel = 400\n").unwrap_err();
+        assert!(large.contains("more than 128 bits"), "{large}");
+    }
+
+    #[test]
+    fn numbers_behind_a_name_replace_those_of_the_set() {
+        let parse = |text: &str| text.parse::<Parameters>();
+        let lattigo = parse("lattigo:N16QP1546H192H32").unwrap();
+        let other = parse("lattigo:N16QP1546H192H32,levels=5,scale=30,bootstrapping=19.5").unwrap();
+        let noise = other.noise.unwrap();
+        assert_eq!((other.levels, noise.scale, noise.bootstrapping, noise.ring), (5, 30.0, 19.5, 65536));
+        assert_eq!(
+            (other.slots, other.name.as_str()),
+            (lattigo.slots, "lattigo:N16QP1546H192H32,levels=5,scale=30,bootstrapping=19.5")
+        );
+        let own = parse("levels=8,ring=32768,scale=40,bootstrapping=20").unwrap();
+        assert_eq!(own.noise.unwrap().secret, None);
+        let error = |text: &str| parse(text).unwrap_err().to_string();
+        assert_eq!(error("orion,scale=fast"), "`scale=fast`: expected a number, as scale=40");
+        assert!(error("orion,levels=0").contains("`levels` is 0"), "{}", error("orion,levels=0"));
+        assert!(error("autofhe,scale=40").contains("missing field `ring`"), "{}", error("autofhe,scale=40"));
+        assert!(error("orion,colour=3").contains("`orion,colour=3` is no parameter set"));
+        assert!(error("orion,ring=65536.5").contains("ring") || error("orion,ring=65536.5").contains("integer"));
     }
 
     #[test]

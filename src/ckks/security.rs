@@ -7,13 +7,12 @@
 /// A table of the largest log2(Q·P) by ring dimension.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Guideline {
-    /// The Homomorphic Encryption Standard (Albrecht et al., 2018, table 1 of version 1.1, homomorphicencryption.org), as
-    /// SEAL has it (native/src/seal/util/hestdparms.h). It ends at 32768; the two further rows are those of
+    /// The Homomorphic Encryption Standard (Albrecht et al., 2018, homomorphicencryption.org), as SEAL and OpenFHE have it. It
+    /// ends at 32768; the two further rows are those of
     /// [`Guideline::Guidelines`], as in OpenFHE (src/core/include/lattice/stdlatticeparms.h).
     #[default]
     Standard,
-    /// Security Guidelines for Implementing Homomorphic Encryption (Bossuat et al., ePrint 2024/463, table 5.2), as HEIR
-    /// has it. Newer attacks make it up to 13 bits stricter.
+    /// Security Guidelines for Implementing Homomorphic Encryption (Bossuat et al., ePrint 2024/463), as HEIR has it. Newer attacks make it up to 13 bits stricter.
     Guidelines,
 }
 
@@ -48,11 +47,6 @@ impl Guideline {
             Guideline::Standard => &STANDARD,
             Guideline::Guidelines => &GUIDELINES,
         }
-    }
-
-    /// The largest log2(Q·P), in bits, at ring `dimension`; `None` for dimensions that the table does not have.
-    pub fn largest_modulus(self, dimension: u32) -> Option<u32> {
-        self.rows().iter().find(|row| row.0 == dimension).map(|row| row.1)
     }
 
     /// The least ring dimension for a modulus Q·P of `bits`; `None` if the largest one, 2^17, is too small.
@@ -95,13 +89,6 @@ impl Chain {
     }
 }
 
-/// The least number of primes of P in hybrid key switching, which splits Q's `primes`, all those of bootstrapping included,
-/// into `digits` parts: P must be no smaller than a part, so with primes as large as those of Q they are
-/// ⌈primes/digits⌉ (Han and Ki, ePrint 2019/688). More digits make P smaller and key switching slower.
-pub fn special_primes(primes: u32, digits: u32) -> u32 {
-    primes.div_ceil(digits.max(1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,23 +127,13 @@ mod tests {
             for &(dimension, bits) in table.rows() {
                 assert_eq!(table.least_dimension(bits), Some(dimension));
                 assert_eq!(table.least_dimension(bits + 1).unwrap_or(2 * dimension), 2 * dimension);
-                assert_eq!(table.largest_modulus(dimension), Some(bits));
             }
             assert_eq!(table.least_dimension(3524), None);
-            assert_eq!(table.largest_modulus(1000), None);
         }
         assert_eq!(Guideline::Standard.least_dimension(880), Some(1 << 15));
         assert_eq!(Guideline::Guidelines.least_dimension(880), Some(1 << 16));
         assert_eq!(Guideline::Standard.least_dimension(1767), Some(1 << 17));
         let stricter = STANDARD.iter().zip(GUIDELINES).map(|(standard, guidelines)| standard.1 - guidelines.1);
         assert_eq!(stricter.max(), Some(13));
-    }
-
-    /// OpenFHE takes 3 digits for more than 3 levels; Lattigo's 25 primes of Q in N16QP1546H192H32 with 5 of P are 5 digits.
-    #[test]
-    fn a_part_of_q_fits_into_p() {
-        assert_eq!(special_primes(25, 5), 5);
-        assert_eq!(special_primes(26, 3), 9);
-        assert_eq!([1, 2, 3, 10].map(|digits| special_primes(10, digits)), [10, 5, 4, 1]);
     }
 }

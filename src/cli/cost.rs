@@ -15,6 +15,7 @@ use super::warnings::tell_not_polynomial;
 use super::{Failure, print};
 use crate::ckks::placement::{Placed, Placement, fewest};
 use crate::ckks::rule::when_needed;
+use crate::ckks::security::Guideline;
 use crate::ckks::{Circuit, Form, Operation, Parameters};
 use crate::evaluation::{Designs, Substitution};
 use crate::minimax::MAX_DEGREE;
@@ -57,6 +58,7 @@ struct Cost {
     model_sha256: String,
     parameters: String,
     source: String,
+    modulus: Option<Moduli>,
     levels: u32,
     /// The fewest that are possible, counted by ciphertexts.
     bootstraps: u64,
@@ -71,6 +73,21 @@ struct Cost {
     /// Of the polynomials at the sites, each once.
     degrees: Vec<Degree>,
     operations: Vec<Row>,
+}
+
+/// The moduli that the levels ask for.
+#[derive(Serialize)]
+struct Moduli {
+    log_q: u32,
+    log_p: u32,
+    log_qp: u32,
+    /// The least ring dimension with 128 bits of security for a uniform ternary secret, by the Homomorphic Encryption Standard; none if
+    /// it has none that large.
+    ring_by_standard: Option<u32>,
+    /// The same by the newer guidelines of ePrint 2024/463.
+    ring_by_guidelines: Option<u32>,
+    /// Non-zero coefficients of a secret that these tables do not cover.
+    sparse_secret: Option<u64>,
 }
 
 /// A degree, and those that spend levels better.
@@ -151,6 +168,7 @@ fn cost(arguments: &Arguments, model: &Model, substitution: &Substitution, circu
         model_sha256: model.sha256().to_owned(),
         parameters: parameters.name.clone(),
         source: parameters.source.clone(),
+        modulus: moduli(parameters),
         levels: parameters.levels,
         bootstraps: placement.bootstraps,
         bootstraps_when_needed: when_needed(circuit, parameters, &forms).ok().map(|placement| placement.bootstraps),
@@ -161,6 +179,39 @@ fn cost(arguments: &Arguments, model: &Model, substitution: &Substitution, circu
         degrees: degrees(parameters, &forms),
         operations: rows(circuit, parameters, substitution, &placement),
     })
+}
+
+fn moduli(parameters: &Parameters) -> Option<Moduli> {
+    let chain = parameters.chain()?;
+    let bits = chain.log_qp();
+    let secret = parameters.noise.and_then(|noise| noise.secret.filter(|&secret| secret < noise.ring / 4));
+    Some(Moduli {
+        log_q: chain.log_q(),
+        log_p: chain.log_p(),
+        log_qp: bits,
+        ring_by_standard: Guideline::Standard.least_dimension(bits),
+        ring_by_guidelines: Guideline::Guidelines.least_dimension(bits),
+        sparse_secret: secret,
+    })
+}
+
+impl Moduli {
+    fn text(&self) -> String {
+        let Moduli { log_q, log_p, log_qp, ring_by_standard, ring_by_guidelines, sparse_secret } = self;
+        let ring = |ring: &Option<u32>| ring.map_or_else(|| "none".to_owned(), |ring| format!("2^{}", ring.ilog2()));
+        let mut text = format!(
+            "modulus         log Q {log_q} + log P {log_p} = {log_qp} bits; the least ring with 128 bits of security for a uniform ternary secret \
+             is {} by the HE standard, {} by ePrint 2024/463\n",
+            ring(ring_by_standard),
+            ring(ring_by_guidelines)
+        );
+        if let Some(secret) = sparse_secret {
+            text += &format!(
+                "                which say nothing of this set's secret with {secret} non-zero coefficients\n"
+            );
+        }
+        text
+    }
 }
 
 fn degrees(parameters: &Parameters, forms: &[Form]) -> Vec<Degree> {
@@ -245,6 +296,7 @@ fn for_people(cost: &Cost) -> String {
         let less = largest_of_one_less.map_or_else(String::new, |less| format!(", and {less} one less"));
         text += &format!("degree {degree:<8} takes {levels} levels, as many as {largest}{less}\n");
     }
+    text += &cost.modulus.as_ref().map(Moduli::text).unwrap_or_default();
     if !cost.source.is_empty() {
         text += &format!("source          {}\n", cost.source);
     }
