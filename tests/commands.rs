@@ -58,11 +58,14 @@ fn runnable(arguments: &[String], folder: &Path) -> bool {
 fn shortened(arguments: &[String]) -> Vec<String> {
     let mut short: Vec<String> = arguments.to_vec();
     for at in 1..short.len() {
-        if short[at - 1] == "--holdout" {
-            short[at] = "40".to_owned();
+        match short[at - 1].as_str() {
+            "--holdout" => short[at] = "40".to_owned(),
+            "--limit" => short[at] = "100".to_owned(),
+            _ => {}
         }
     }
-    if ["eval", "sweep", "calibrate"].contains(&short[0].as_str()) {
+    let limited = short.iter().any(|word| word == "--limit");
+    if !limited && ["eval", "sweep", "calibrate"].contains(&short[0].as_str()) {
         short.extend(["--limit", "100"].map(str::to_owned));
     }
     short
