@@ -58,6 +58,39 @@ fn the_modulus_asks_for_a_ring() {
     assert!(told.contains("log Q 1241 + log P 305 = 1546 bits") && told.contains("192 non-zero"), "{told}");
 }
 
+/// Orion's fit is 25.44 s for a bootstrapping to 10 levels, ANT-ACE's table 34.556 s.
+#[test]
+fn times_are_estimated_by_the_table_that_is_named() {
+    in_root();
+    let of = |ckks: &str| cost(RESNET, &["--relu", "leastsq:31", "--ckks", ckks]);
+    for (ckks, seconds, has_products) in [("orion", 25.44, false), ("orion,times=ant-ace", 34.556, true)] {
+        let cost = of(ckks);
+        let (times, bootstraps) = (&cost["estimated_seconds"], cost["bootstraps"].as_f64().unwrap());
+        assert!((times["bootstrapping"].as_f64().unwrap() - bootstraps * seconds).abs() < 0.01 * bootstraps, "{times}");
+        assert_eq!(times["products"].is_f64(), has_products, "{times}");
+        // Between those of products at level 1 and at level 10, 0.074 and 0.193 s.
+        let each = times["products"].as_f64().map(|all| all / cost["total_mults"].as_f64().unwrap());
+        assert!(each.is_none_or(|each| (0.074..0.193).contains(&each)), "{each:?}");
+    }
+    assert!(of("autofhe")["estimated_seconds"].is_null());
+    let beyond = &of("levels=18,times=ant-ace")["estimated_seconds"];
+    assert!(beyond["bootstrapping"].is_null() && beyond["source"].as_str().unwrap().contains("ANT-ACE"), "{beyond}");
+}
+
+/// The end of the output that docs/cost.md shows.
+#[test]
+fn quoted_output_of_cost_is_the_output() {
+    in_root();
+    let page = std::fs::read_to_string("docs/cost.md").unwrap();
+    let blocks: Vec<&str> = page.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 1);
+    let (command, quoted) = blocks[0].split_once('\n').unwrap();
+    let arguments: Vec<&str> = command.strip_prefix("$ polyact ").unwrap().split(' ').collect();
+    let output = polyact_succeeds(&arguments);
+    let (start, end) = quoted.split_once("…\n").unwrap();
+    assert!(output.starts_with(start) && output.ends_with(end), "{quoted}\n{output}");
+}
+
 #[test]
 fn levels_are_drawn_and_told_and_what_does_not_fit_is_named() {
     in_root();

@@ -34,6 +34,30 @@ impl Form {
         self.rounds * (stages + u32::from(self.product))
     }
 
+    /// The level at which each of its levels is taken, from a ciphertext with `levels`, bootstrapped only where too few are left.
+    pub(super) fn products(&self, parameters: &Parameters, levels: u32) -> Vec<u32> {
+        let mut taken = Vec::new();
+        let mut left = levels;
+        for _ in 0..self.rounds {
+            let given = left;
+            for depth in self.degrees.iter().map(|&degree| parameters.depth(degree)) {
+                if left < depth {
+                    left = parameters.levels;
+                }
+                taken.extend((0..depth.min(left)).map(|spent| left - spent));
+                left = left.saturating_sub(depth);
+            }
+            if self.product {
+                // Of what the stages give, bootstrapped if need be, and the input.
+                let level = if left == 0 { parameters.levels } else { left };
+                left = level.min(given.max(1));
+                taken.push(left);
+                left -= 1;
+            }
+        }
+        taken
+    }
+
     /// The ways through it from a ciphertext with `levels`, none of which has both fewer levels left and more bootstrappings than
     /// another.
     pub(super) fn ways(&self, parameters: &Parameters, levels: u32) -> Vec<Way> {
@@ -120,6 +144,18 @@ mod tests {
         assert!(ways(3).is_empty());
         // Refreshed before the second stage, and what is left is what the input allows.
         assert_eq!(ways(4)[0], (0, 1));
+    }
+
+    /// As the ways above: 4, 4, then refreshed, 5, and the product.
+    #[test]
+    fn levels_are_taken_one_after_the_other() {
+        let form = Form { degrees: vec![15, 15, 27], product: true, rounds: 1, parallel: 1 };
+        let taken = form.products(&parameters(10), 10);
+        assert_eq!(taken, [10, 9, 8, 7, 6, 5, 4, 3, 10, 9, 8, 7, 6, 5]);
+        assert_eq!(form.products(&parameters(16), 15), (2..=15).rev().collect::<Vec<u32>>());
+        let pool = Form { rounds: 2, ..Form::polynomial(7) };
+        assert_eq!(pool.products(&parameters(5), 5), [5, 4, 3, 5, 4, 3]);
+        assert_eq!(Form::default().products(&parameters(5), 5), []);
     }
 
     #[test]

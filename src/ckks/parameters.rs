@@ -25,9 +25,15 @@
 //! bootstrapping = 821
 //! special_primes = 5
 //! special = 61
+//!
+//! [times]                   # of operations; `Times` says it field by field
+//! source = "where they are from"
+//! unit = "s"
+//! bootstrapping = [[1, 8.9], [10, 25.4]]
 //! ```
 //!
-//! Behind the name of a set numbers of it can be replaced: `orion,scale=30,bootstrapping=19`.
+//! Behind the name of a set numbers of it can be replaced: `orion,scale=30,bootstrapping=19`, and its times by those of another set or
+//! table: `levels=12,times=ant-ace`.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -36,6 +42,7 @@ use serde::Deserialize;
 
 use super::noise::Noise;
 use super::security::Chain;
+use super::times::{TABLES, Times};
 use crate::bounded;
 
 /// The sets that come with the program, by name.
@@ -85,6 +92,9 @@ pub struct Parameters {
     /// The primes of the modulus, where they are known.
     #[serde(default)]
     pub modulus: Option<Modulus>,
+    /// How long operations take, where that is known.
+    #[serde(default)]
+    pub times: Option<Times>,
 }
 
 /// Sizes of the primes of a set, in bits.
@@ -164,6 +174,9 @@ impl Parameters {
         if let Some(noise) = &parameters.noise {
             noise.check()?;
         }
+        if let Some(times) = &parameters.times {
+            times.check()?;
+        }
         if let Some(modulus) = &parameters.modulus {
             let Modulus { first, level, bootstrapping, special_primes, special } = *modulus;
             if [first, level, special].into_iter().any(|bits| bits > MOST_BITS)
@@ -205,13 +218,16 @@ impl Parameters {
 /// What can be replaced behind the name of a set, in the set itself and in its noise.
 const NUMBERS: [&str; 2] = ["levels", "slots"];
 const NOISE_NUMBERS: [&str; 5] = ["ring", "scale", "secret", "sigma", "bootstrapping"];
+/// The table of times, by the name of another that has one.
+const TIMES: &str = "times";
 
 impl FromStr for Parameters {
     type Err = ParametersError;
 
     fn from_str(text: &str) -> Result<Parameters, ParametersError> {
         let is_replacement = |part: &&str| {
-            part.split_once('=').is_some_and(|(key, _)| NUMBERS.contains(&key) || NOISE_NUMBERS.contains(&key))
+            let is_known = |key| NUMBERS.contains(&key) || NOISE_NUMBERS.contains(&key) || key == TIMES;
+            part.split_once('=').is_some_and(|(key, _)| is_known(key))
         };
         // A file's name may have commas.
         let behind: Vec<&str> = text.split(',').skip(1).collect();
@@ -254,9 +270,34 @@ fn content(set: &str) -> Result<(String, impl Fn(String) -> ParametersError), Pa
     Ok((content, wrong))
 }
 
+/// The times of the set or table of this name.
+fn times_of(name: &str) -> Result<toml::Value, String> {
+    let table = TABLES.into_iter().find(|(known, _)| *known == name).map(|(_, content)| content.to_owned());
+    let content = match table {
+        Some(content) => content,
+        None => match content(name) {
+            Ok((content, _)) => content,
+            Err(error @ ParametersError::File { .. }) => return Err(error.to_string()),
+            Err(_) => return Err(format!("it is no table of times; {}", expected_times())),
+        },
+    };
+    let mut set: toml::Table = toml::from_str(&content).map_err(|error| error.message().replace('\n', " "))?;
+    set.remove(TIMES).ok_or_else(|| format!("{name} has no [times]; {}", expected_times()))
+}
+
+fn expected_times() -> String {
+    let sets = SETS.into_iter().filter(|(_, content)| content.contains("\n[times]"));
+    let names: Vec<&str> = TABLES.into_iter().chain(sets).map(|(name, _)| name).collect();
+    format!("expected {} or file:params.toml", names.join(", "))
+}
+
 /// Put what `key=number` says into the table of a set.
 fn replace(table: &mut toml::Table, part: &str) -> Result<(), String> {
     let (key, number) = part.split_once('=').unwrap_or_default();
+    if key == TIMES {
+        table.insert(key.to_owned(), times_of(number)?);
+        return Ok(());
+    }
     let whole = number.parse::<i64>().map(toml::Value::Integer).ok();
     let number = whole.or_else(|| number.parse::<f64>().map(toml::Value::Float).ok());
     let number = number.ok_or_else(|| format!("expected a number, as {key}=40"))?;
@@ -334,6 +375,14 @@ mod tests {
         assert_eq!(error("orion,scale=fast"), "`scale=fast`: expected a number, as scale=40");
         assert!(error("orion,levels=0").contains("`levels` is 0"), "{}", error("orion,levels=0"));
         assert!(error("autofhe,scale=40").contains("missing field `ring`"), "{}", error("autofhe,scale=40"));
+        let times = parse("autofhe,levels=12,times=orion").unwrap().times.unwrap();
+        assert_eq!(Some(times), parse("orion").unwrap().times);
+        assert_eq!(
+            error("autofhe,times=seal"),
+            "`times=seal`: it is no table of times; expected ant-ace, orion or file:params.toml"
+        );
+        assert!(error("orion,times=openfhe").contains("openfhe has no [times]; expected ant-ace, orion"));
+        assert!(error("orion,times=file:/nowhere.toml").contains("/nowhere.toml: "));
         assert!(error("orion,colour=3").contains("`orion,colour=3` is no parameter set"));
         assert!(error("orion,ring=65536.5").contains("ring") || error("orion,ring=65536.5").contains("integer"));
     }

@@ -119,7 +119,7 @@ mod tests {
     }
 
     /// The dense set for 2^15 is one bit below the standard's table and above that of the guidelines. The dense ones for
-    /// 2^16 are above both, as the table that Lattigo goes by is another. Sparse sets are not covered at all: that 1546 is below
+    /// 2^16 are 20 to 46 bits above both. Sparse sets are not covered at all: that 1546 is below
     /// 1747 says nothing about them.
     #[test]
     fn dimensions_are_those_of_the_tables() {

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::configuration::SubstitutionOptions;
+use super::cost_times::Seconds;
 use super::encryption::circuit;
 use super::options::{DeviceOptions, ModelOptions, name_of};
 use super::output::Files;
@@ -16,6 +17,7 @@ use super::{Failure, print};
 use crate::ckks::placement::{Placed, Placement, fewest};
 use crate::ckks::rule::when_needed;
 use crate::ckks::security::Guideline;
+use crate::ckks::times::estimate;
 use crate::ckks::{Circuit, Form, Operation, Parameters};
 use crate::evaluation::{Designs, Substitution};
 use crate::minimax::MAX_DEGREE;
@@ -59,6 +61,7 @@ struct Cost {
     parameters: String,
     source: String,
     modulus: Option<Moduli>,
+    estimated_seconds: Option<Seconds>,
     levels: u32,
     /// The fewest that are possible, counted by ciphertexts.
     bootstraps: u64,
@@ -155,6 +158,11 @@ fn cost(arguments: &Arguments, model: &Model, substitution: &Substitution, circu
     let forms = substitution.forms(model.sites());
     let placement = fewest(circuit, parameters, &forms)?;
     let total = substitution.total(model.sites(), model.graph());
+    let products: Vec<u64> =
+        substitution.costs(model.sites()).iter().map(|cost| u64::from(cost.multiplications)).collect();
+    let time = parameters.times.as_ref().and_then(|times| {
+        Seconds::new(parameters, estimate(times, circuit, parameters, &forms, &products, &placement))
+    });
     let exact = substitution.sites.iter().filter(|site| site.approximation.is_none()).count();
     if exact > 0 {
         eprintln!(
@@ -169,6 +177,7 @@ fn cost(arguments: &Arguments, model: &Model, substitution: &Substitution, circu
         parameters: parameters.name.clone(),
         source: parameters.source.clone(),
         modulus: moduli(parameters),
+        estimated_seconds: time,
         levels: parameters.levels,
         bootstraps: placement.bootstraps,
         bootstraps_when_needed: when_needed(circuit, parameters, &forms).ok().map(|placement| placement.bootstraps),
@@ -297,6 +306,7 @@ fn for_people(cost: &Cost) -> String {
         text += &format!("degree {degree:<8} takes {levels} levels, as many as {largest}{less}\n");
     }
     text += &cost.modulus.as_ref().map(Moduli::text).unwrap_or_default();
+    text += &cost.estimated_seconds.as_ref().map(Seconds::text).unwrap_or_default();
     if !cost.source.is_empty() {
         text += &format!("source          {}\n", cost.source);
     }

@@ -10,6 +10,8 @@ mod configuration;
 mod cost;
 mod cost_table;
 #[cfg(feature = "libtorch")]
+mod cost_times;
+#[cfg(feature = "libtorch")]
 mod decisions;
 mod design;
 mod design_format;
