@@ -35,7 +35,7 @@ impl Form {
     }
 
     /// The level at which each of its levels is taken, from a ciphertext with `levels`, bootstrapped only where too few are left.
-    pub(super) fn products(&self, parameters: &Parameters, levels: u32) -> Vec<u32> {
+    pub(super) fn levels_taken(&self, parameters: &Parameters, levels: u32) -> Vec<u32> {
         let mut taken = Vec::new();
         let mut left = levels;
         for _ in 0..self.rounds {
@@ -150,12 +150,12 @@ mod tests {
     #[test]
     fn levels_are_taken_one_after_the_other() {
         let form = Form { degrees: vec![15, 15, 27], product: true, rounds: 1, parallel: 1 };
-        let taken = form.products(&parameters(10), 10);
+        let taken = form.levels_taken(&parameters(10), 10);
         assert_eq!(taken, [10, 9, 8, 7, 6, 5, 4, 3, 10, 9, 8, 7, 6, 5]);
-        assert_eq!(form.products(&parameters(16), 15), (2..=15).rev().collect::<Vec<u32>>());
+        assert_eq!(form.levels_taken(&parameters(16), 15), (2..=15).rev().collect::<Vec<u32>>());
         let pool = Form { rounds: 2, ..Form::polynomial(7) };
-        assert_eq!(pool.products(&parameters(5), 5), [5, 4, 3, 5, 4, 3]);
-        assert_eq!(Form::default().products(&parameters(5), 5), []);
+        assert_eq!(pool.levels_taken(&parameters(5), 5), [5, 4, 3, 5, 4, 3]);
+        assert!(Form::default().levels_taken(&parameters(5), 5).is_empty());
     }
 
     #[test]

@@ -150,7 +150,7 @@ pub fn estimate(
             let level = if bootstrapped { parameters.levels } else { left };
             level.saturating_sub(price(circuit, parameters, at, operand.shortcut))
         };
-        let levels = forms[site].products(parameters, node.operands.iter().map(given).min()?);
+        let levels = forms[site].levels_taken(parameters, node.operands.iter().map(given).min()?);
         let all: Option<f64> = levels.iter().map(|&level| times.product(level)).sum();
         Some(all? / levels.len().max(1) as f64 * products[site] as f64 * ciphertexts[at] as f64)
     };
