@@ -236,19 +236,19 @@ impl FromStr for Parameters {
         let length = text.len() - replacements.iter().map(|part| part.len() + 1).sum::<usize>();
         let set = &text[..length];
         let (content, wrong) = content(set)?;
-        Parameters::parse(set, &content).map_err(&wrong)?;
+        let parameters = Parameters::parse(set, &content).map_err(&wrong)?;
+        if replacements.is_empty() {
+            return Ok(parameters);
+        }
         let mut table: toml::Table = toml::from_str(&content).map_err(|error| wrong(error.to_string()))?;
         for part in replacements {
             replace(&mut table, part)
                 .map_err(|reason| ParametersError::Replacement { part: (*part).to_owned(), reason })?;
         }
         let replaced = table.try_into().map_err(|error: toml::de::Error| error.message().replace('\n', " "));
-        replaced.and_then(|parameters: Parameters| parameters.checked(text)).map_err(|reason| {
-            match replacements.is_empty() {
-                true => wrong(reason),
-                false => ParametersError::Replacement { part: replacements.join(","), reason },
-            }
-        })
+        replaced
+            .and_then(|parameters: Parameters| parameters.checked(text))
+            .map_err(|reason| ParametersError::Replacement { part: replacements.join(","), reason })
     }
 }
 
