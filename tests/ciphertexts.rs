@@ -8,7 +8,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{polyact_succeeds, python, root, run_python, text};
+use common::{calibrated, polyact_succeeds, python, root, run_python, text};
 use serde_json::Value;
 
 /// The exit code of both programs where the library cannot be installed.
@@ -19,22 +19,10 @@ const COMPOSED: &str = "layer1.0.relu1";
 
 /// ResNet-20 with a fitted polynomial at all sites but one, which has a composition.
 fn exported(folder: &Path, format: &str, relu: &str) -> PathBuf {
-    let [ranges, plan, out] = ["ranges.csv", "plan.toml", format].map(|name| folder.join(name));
+    let [plan, out] = ["plan.toml", format].map(|name| folder.join(name));
     let model = "weights/resnet20-fashion.pt";
-    polyact_succeeds(&[
-        "calibrate",
-        "--model",
-        model,
-        "--limit",
-        "400",
-        "--margin",
-        "0.5",
-        "--out",
-        text(&ranges),
-        "--quiet",
-    ]);
+    let range = calibrated(folder, model);
     std::fs::write(&plan, format!("[[sites]]\nmatch = \"{COMPOSED}\"\nactivation = \"paper:7\"\n")).unwrap();
-    let range = format!("file:{}", text(&ranges));
     polyact_succeeds(&[
         "export",
         "--model",

@@ -5,29 +5,12 @@ mod common;
 
 use std::path::Path;
 
-use common::{polyact, polyact_succeeds, python, root, text};
+use common::{calibrated, polyact, polyact_succeeds, python, root, text};
 use polyact::activation::SitePolynomials;
 use serde_json::Value;
 
 const RESNET: &str = "weights/resnet20-fashion.pt";
 const VGG: &str = "weights/vgg-fashion.pt";
-
-fn calibrated(folder: &Path, model: &str) -> String {
-    let ranges = folder.join("ranges.csv");
-    polyact_succeeds(&[
-        "calibrate",
-        "--model",
-        model,
-        "--limit",
-        "400",
-        "--margin",
-        "0.5",
-        "--out",
-        text(&ranges),
-        "--quiet",
-    ]);
-    format!("file:{}", text(&ranges))
-}
 
 fn export(model: &str, options: &[&str], format: &str, folder: &Path) -> SitePolynomials {
     let mut arguments = vec!["export", "--model", model, "--format", format, "--out", text(folder)];

@@ -48,6 +48,24 @@ pub fn polyact_succeeds(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+/// The ranges of `model` on 400 images, with a margin, as `--relu-range` takes them; the file is in `folder`.
+pub fn calibrated(folder: &Path, model: &str) -> String {
+    let ranges = folder.join("ranges.csv");
+    polyact_succeeds(&[
+        "calibrate",
+        "--model",
+        model,
+        "--limit",
+        "400",
+        "--margin",
+        "0.5",
+        "--out",
+        text(&ranges),
+        "--quiet",
+    ]);
+    format!("file:{}", text(&ranges))
+}
+
 /// Little-endian f32 from a file.
 pub fn read_f32(path: &Path) -> Vec<f32> {
     let bytes = std::fs::read(path).expect("the script wrote it");
