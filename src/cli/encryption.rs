@@ -54,14 +54,20 @@ impl EncryptionOptions {
             Encrypted { bootstraps: None, substitutions, met: Vec::new(), noise: None, trials: self.trials() };
         let Some(counted) = self.bootstraps.as_ref().or(self.ckks.as_ref()) else { return Ok(all) };
         let circuit = circuit(model, size)?;
-        let count = |substitution: &Substitution| {
-            fewest(&circuit, counted, &substitution.forms(model.sites())).map(|placement| placement.bootstraps)
-        };
-        let counts = all.substitutions.iter().map(count).collect::<Result<_, _>>()?;
-        all.bootstraps = Some((&counted.name, counts));
         if let Some(parameters) = &self.ckks {
             let met = |substitution: &Substitution| substitution.met(model.sites(), &circuit, parameters);
             all.met = all.substitutions.iter().map(met).collect::<Result<_, _>>()?;
+        }
+        let count = |substitution: &Substitution| {
+            fewest(&circuit, counted, &substitution.forms(model.sites())).map(|placement| placement.bootstraps)
+        };
+        let counts = match self.bootstraps {
+            Some(_) => all.substitutions.iter().map(count).collect::<Result<_, _>>()?,
+            // Where the noise comes in follows from the same placement.
+            None => all.met.iter().map(|met| met.placement.bootstraps).collect(),
+        };
+        all.bootstraps = Some((&counted.name, counts));
+        if self.ckks.is_some() {
             let drawn = |(substitution, met): (&Substitution, &Met)| {
                 (0..self.trials() as u64).map(|trial| substitution.with_noise(&met.noise, trial)).collect::<Vec<_>>()
             };
