@@ -15,9 +15,9 @@ mod libtorch {
     const VERSION: &str = "2.13.0";
 
     /// The C++ side of `src/model`.
-    const CPP: [&str; 15] = [
+    const CPP: [&str; 16] = [
         "archive", "convolution", "forks", "graph", "layout", "libtorch", "naming", "network", "operator", "output",
-        "segments", "steady", "strides", "swap", "writes",
+        "segments", "steady", "strides", "swap", "weights", "writes",
     ];
 
     pub fn build() {

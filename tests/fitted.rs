@@ -255,7 +255,7 @@ fn a_fit_is_that_of_numpy_to_the_values_themselves() {
     std::fs::write(folder.path().join("values.bin"), bytes).unwrap();
     let mut density = Density::default();
     density.add(values.iter().copied());
-    let densities = Densities::parse(&densities_bytes(0.0, [("relu", &[density][..])].into_iter())).unwrap();
+    let densities = Densities::parse(&densities_bytes(0.0, &[], [("relu", &[density][..])].into_iter())).unwrap();
     for degree in [3, 7, 15, 31] {
         let spec = FittedSpec { degrees: vec![degree], by_channel: false, share: 1e-3 };
         let options = FitOptions { guard: f64::INFINITY, arithmetic: Arithmetic::F64 };

@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{column, fails, polyact_succeeds, reproducible, root, rows, text};
+use common::{column, fails, polyact_succeeds, python, reproducible, root, rows, script, text};
 use serde_json::Value;
 
 const RESNET: &str = "weights/resnet20-fashion.pt";
@@ -172,4 +172,37 @@ fn what_has_no_noise_is_told() {
     std::fs::write(&file, noise.replace("20", "21")).unwrap();
     let after = name(&eval(&["--first", "10", "--ckks", &named]));
     assert!(before.starts_with(&format!("{named}#")) && before != after, "{before} {after}");
+}
+
+/// The block of scripts/verify_block: its noise on ciphertexts is the forecast's, and the program's is that. Errors of the average pool
+/// belong together at the logits, where the program draws them apart.
+#[test]
+fn a_block_has_the_noise_of_an_independent_simulation() {
+    std::env::set_current_dir(root()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let (ranges, sites, block) = (file("ranges.csv"), file("sites"), file("block.pt"));
+    let holdout = ["calibrate", "--model", RESNET, "--holdout", "300", "--margin", "0.25", "--quiet"];
+    polyact_succeeds(&[&holdout[..], &["--out", text(&ranges)]].concat());
+    let named = format!("file:{}", text(&ranges));
+    let export = ["export", "--model", RESNET, "--relu", "fitted:15", "--relu-range", &named, "--format", "json"];
+    polyact_succeeds(&[&export[..], &["--out", text(&sites)]].concat());
+    script("verify_block", &[text(&sites), "--classifier", text(&block)]);
+    std::fs::write(file("params.toml"), "levels = 30\n[noise]\nring = 4096\nscale = 25\nbootstrapping = 40\n").unwrap();
+    let (relu, ckks) = (format!("file:{}/sites.json", text(&sites)), format!("file:{}", text(&file("params.toml"))));
+    let margins = |name: &str, options: &[&str]| -> Vec<f64> {
+        let out = file(name);
+        let common = ["eval", "--model", text(&block), "--relu", &relu, "--resize", "none", "--crop", "11"];
+        let images = ["--first", "400", "--quiet", "--predictions", text(&out)];
+        polyact_succeeds(&[&common[..], &images, options].concat());
+        let mut reader = csv::Reader::from_path(&out).unwrap();
+        reader.records().map(|record| record.unwrap()[6].parse().unwrap()).collect()
+    };
+    let (quiet, noisy) = (margins("quiet.csv", &[]), margins("noisy.csv", &["--ckks", &ckks]));
+    let squares: f64 = noisy.iter().zip(&quiet).map(|(noisy, quiet)| (noisy - quiet).powi(2)).sum();
+    let found = (squares / quiet.len() as f64).sqrt();
+    let expected: f64 =
+        python("block_noise.py", &[text(&sites), "4096", "25", "400"]).trim().parse().unwrap();
+    let off = (found / expected).log2();
+    assert!((-0.3..0.1).contains(&off), "2^{:.2} instead of 2^{:.2}", found.log2(), expected.log2());
 }

@@ -4,13 +4,16 @@ Channel c has the slots from c*share on, its pixels row by row. `context` is as 
 of a site are in units of half its range and without its middle, so that a series is one on [-1, 1]; behind it in units of the bound.
 """
 
+import gzip
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .environment import ROOT
 from .evaluation import Evaluator
 from .stand_in import Number, StandIn
 
+IMAGES = ROOT / "datasets" / "fashion-mnist" / "t10k-images-idx3-ubyte.gz"
 CHANNELS = 16
 TAPS = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
 
@@ -18,6 +21,13 @@ TAPS = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
 def side_of(slots):
     """The side of the largest image that fits."""
     return min(28, int((slots // CHANNELS) ** 0.5))
+
+
+def images_of(count, side, weights):
+    """The middle of the first test images, as the network is given them."""
+    pixels = np.frombuffer(gzip.decompress(IMAGES.read_bytes()), np.uint8, offset=16).reshape(-1, 28, 28)[:count] / 255
+    edge = (28 - side) // 2
+    return (pixels[:, edge : edge + side, edge : edge + side] - weights["mean"]) / weights["std"]
 
 
 class Rotating(StandIn):

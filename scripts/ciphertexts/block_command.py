@@ -20,10 +20,9 @@ in 2^14, all of them in 2^15. The linear layer is made of the first columns of t
 what it shows; every ciphertext is decrypted several times, and that noise is taken out. The ring has no security level.
 
 The columns are log2 of standard deviations over values and images, in units of half the range of the site, the logits in those of
-the last. `forecast` draws the errors of src/ckks where the scheme has them, those of the images in the images and those of the average
-pool before the linear layer; `simple` adds them behind that layer instead, as if its weights handed an error on as it is. `off` is what
-was measured less that. `outside` is the share of the inputs of a site that is outside of its range. --classifier writes this block as
-TorchScript, to give it to `polyact eval`, and evaluates nothing."""
+the last. `forecast` draws the errors of src/ckks where the scheme has them, and `off` is what was measured less that. `outside` is the
+share of the inputs of a site that is outside of its range. --classifier writes this block as TorchScript, to give it to `polyact eval`,
+and evaluates nothing."""
 SITES = ["relu", "layer1.0.relu1", "layer1.0.relu2"]
 
 

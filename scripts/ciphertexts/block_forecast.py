@@ -99,13 +99,10 @@ def amplification(site, x):
 
 
 class Network:
-    """The block on plain numbers with errors where they are added, in the units of block.py but for the images, which have their own.
+    """The block on plain numbers with errors where they are added, in the units of block.py but for the images, which have their own."""
 
-    `weighted`: the errors of images and of the pool pass the layer behind them. Otherwise they are added behind that layer.
-    """
-
-    def __init__(self, block, noise, weighted, seed=0):
-        self.block, self.noise, self.weighted = block, noise, weighted
+    def __init__(self, block, noise, seed=0):
+        self.block, self.noise = block, noise
         self.random = np.random.default_rng(seed)
         self.amplifications = [amplification(site, np.linspace(-1, 1, INPUTS)) for site in block.sites]
 
@@ -115,9 +112,8 @@ class Network:
         rescaling = switching = self.noise.rescaling() * size
         images = math.hypot(self.noise.fresh() * size, switching)
         found = {}
-        x = self._drawn(image[None], images if self.weighted else 0.0)
-        first_error = rescaling if self.weighted else math.hypot(images, rescaling)
-        found["relu in"] = x = self._before(0, _convolution(x, block.weights[0], block.biases[0]), first_error)
+        x = self._drawn(image[None], images)
+        found["relu in"] = x = self._before(0, _convolution(x, block.weights[0], block.biases[0]), rescaling)
         found["relu out"] = shortcut = self._site(0, x, rescaling, switching)
         x = _convolution(shortcut * first.bound, block.weights[1], block.biases[1])
         found["relu1 in"] = x = self._before(1, x, rescaling)
@@ -130,9 +126,7 @@ class Network:
 
     def _logits(self, pooled, rescaling, switching):
         pool = math.hypot(rescaling, switching)
-        if self.weighted:
-            return self._drawn(self.block.weights[3] @ self._drawn(pooled, pool), rescaling)
-        return self._drawn(self.block.weights[3] @ pooled, math.hypot(pool, rescaling))
+        return self._drawn(self.block.weights[3] @ self._drawn(pooled, pool), rescaling)
 
     def _drawn(self, x, error):
         return x + error * self.random.standard_normal(x.shape) if error else x

@@ -52,8 +52,15 @@ pub struct Operand {
     pub shortcut: bool,
 }
 
+/// How many numbers of an image a site takes, and how many it gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    pub takes: u64,
+    pub gives: u64,
+}
+
 /// One operation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     pub operation: Operation,
     pub operands: Vec<Operand>,
@@ -61,10 +68,21 @@ pub struct Node {
     pub name: String,
     /// How many numbers an image has there; none where that is not known.
     pub elements: Option<u64>,
+    /// By how much its weights enlarge an error that every number it takes has of its own: the norm of the weights of one result, root
+    /// mean square over the results; none where that is not known.
+    pub gain: Option<f64>,
+    /// Of a linear layer, how many numbers a result is made of.
+    pub takes: Option<u64>,
+}
+
+impl Node {
+    fn new(operation: Operation, operands: Vec<Operand>, name: &str) -> Node {
+        Node { operation, operands, name: name.to_owned(), elements: None, gain: None, takes: None }
+    }
 }
 
 /// Operations in an order in which they can be computed. The first is [`Operation::Input`]; the last gives the logits.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Circuit {
     pub nodes: Vec<Node>,
 }
@@ -72,9 +90,7 @@ pub struct Circuit {
 impl Circuit {
     /// With the images alone.
     pub fn new() -> Circuit {
-        let input =
-            Node { operation: Operation::Input, operands: Vec::new(), name: "images".to_owned(), elements: None };
-        Circuit { nodes: vec![input] }
+        Circuit { nodes: vec![Node::new(Operation::Input, Vec::new(), "images")] }
     }
 
     /// Add an operation of the results of earlier nodes; its number. An operand of an addition is a shortcut where no convolution,
@@ -84,7 +100,7 @@ impl Circuit {
         let joins = operation == Operation::Addition && computed.contains(&true);
         let operand = |(&node, computed): (&usize, &bool)| Operand { node, shortcut: joins && !computed };
         let operands = operands.iter().zip(&computed).map(operand).collect();
-        self.nodes.push(Node { operation, operands, name: name.to_owned(), elements: None });
+        self.nodes.push(Node::new(operation, operands, name));
         self.nodes.len() - 1
     }
 
@@ -100,30 +116,48 @@ impl Circuit {
         }
     }
 
-    /// Say how many numbers of an image the `sites` are given, as far as that is known, and with it all nodes that give as many as a
-    /// site takes, or join what does.
-    pub fn measure(&mut self, sites: &[Option<u64>]) {
-        let given: Vec<(usize, Option<u64>)> =
-            self.sites().map(|(site, node)| (node, sites.get(site).copied().flatten())).collect();
-        for (node, elements) in given {
-            self.nodes[node].elements = elements;
+    /// Say how many numbers of an image the `sites` take and give, as far as that is known, and with it all nodes that give as many as
+    /// a site or a linear layer takes, or join what does; and what an average pool makes of errors, whose windows follow.
+    pub fn measure(&mut self, sites: &[Option<Size>]) {
+        let sized: Vec<(Option<Size>, usize)> =
+            self.sites().map(|(site, node)| (sites.get(site).copied().flatten(), node)).collect();
+        let mut taken = vec![None; self.nodes.len()];
+        for (size, node) in sized {
+            self.nodes[node].elements = size.map(|size| size.gives);
+            taken[node] = size.map(|size| size.takes);
         }
-        let alike = |operation| matches!(operation, Operation::Addition | Operation::Scaling | Operation::Site(_));
         for at in (0..self.nodes.len()).rev() {
-            let Node { operation, operands, elements, .. } = self.nodes[at].clone();
-            for operand in operands.iter().filter(|_| alike(operation)) {
-                let given = &mut self.nodes[operand.node].elements;
-                *given = given.or(elements);
+            let Node { operation, operands, elements, takes, .. } = self.nodes[at].clone();
+            let of_operand = match operation {
+                Operation::Site(_) => taken[at],
+                Operation::Addition | Operation::Scaling => elements,
+                Operation::Linear => takes,
+                _ => None,
+            };
+            for operand in operands {
+                let given = &mut self.nodes[operand.node];
+                // A linear layer takes rows: of an image that gives several it takes less than the whole.
+                if operation != Operation::Linear || given.operation == Operation::AveragePool {
+                    given.elements = given.elements.or(of_operand);
+                }
             }
         }
         for at in 0..self.nodes.len() {
-            let Node { operation, operands, elements, .. } = self.nodes[at].clone();
-            let of_operands = operands.iter().map(|operand| self.nodes[operand.node].elements);
-            self.nodes[at].elements = match operation {
-                Operation::Addition | Operation::Scaling => elements.or(of_operands.flatten().max()),
-                Operation::Free => elements.or(of_operands.sum()),
+            let Node { operation, operands, elements, gain, .. } = self.nodes[at].clone();
+            let of_operands: Vec<Option<u64>> =
+                operands.iter().map(|operand| self.nodes[operand.node].elements).collect();
+            let node = &mut self.nodes[at];
+            node.elements = match operation {
+                Operation::Addition | Operation::Scaling => elements.or(of_operands.iter().flatten().max().copied()),
+                Operation::Free => elements.or(of_operands.iter().copied().sum()),
                 _ => elements,
             };
+            // So many numbers are averaged, each with an error of its own.
+            if let (Operation::AveragePool, None, Some(gives), [Some(takes), ..]) =
+                (operation, gain, elements, &of_operands[..])
+            {
+                node.gain = (*takes > 0).then(|| (gives as f64 / *takes as f64).sqrt().min(1.0));
+            }
         }
     }
 
@@ -133,6 +167,31 @@ impl Circuit {
             Operation::Site(site) => Some((*site, node)),
             _ => None,
         })
+    }
+
+    /// The nodes that take the result of each.
+    pub fn users(&self) -> Vec<Vec<usize>> {
+        let mut users = vec![Vec::new(); self.nodes.len()];
+        for (at, node) in self.nodes.iter().enumerate() {
+            node.operands.iter().for_each(|operand| users[operand.node].push(at));
+        }
+        users
+    }
+
+    /// Of each node, whether no range of a site tells how large its numbers are: it is neither what a site gives, nor means of that, nor,
+    /// as it is, what sites are given. A bootstrapping takes for granted that they are in [−1, 1] when they are divided by the range.
+    pub fn outside_of_ranges(&self) -> Vec<bool> {
+        let users = self.users();
+        let is_site = |node: usize| matches!(self.nodes[node].operation, Operation::Site(_));
+        let mut inside = vec![false; self.nodes.len()];
+        for (at, node) in self.nodes.iter().enumerate().skip(1) {
+            inside[at] = match node.operation {
+                Operation::Site(_) => true,
+                Operation::AveragePool | Operation::Free => node.operands.iter().all(|operand| inside[operand.node]),
+                _ => !users[at].is_empty() && users[at].iter().all(|&user| is_site(user)),
+            };
+        }
+        inside.into_iter().map(|inside| !inside).collect()
     }
 
     /// The first convolution or linear layer, which is given the images.
@@ -164,4 +223,33 @@ pub(super) fn resnet(blocks: usize) -> Circuit {
     let pool = circuit.push(Operation::AveragePool, &[x], "pool");
     circuit.push(Operation::Linear, &[pool], "linear");
     circuit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pool whose results a linear layer takes has windows as large as what it takes allows.
+    #[test]
+    fn sizes_follow_from_those_at_sites_and_layers() {
+        let mut circuit = resnet(1);
+        let last = circuit.nodes.len() - 1;
+        circuit.nodes[last].takes = Some(64);
+        circuit.measure(&[Some(Size { takes: 64 * 64, gives: 64 * 64 }); 7]);
+        let pool = &circuit.nodes[last - 1];
+        assert_eq!((pool.operation, pool.elements, pool.gain), (Operation::AveragePool, Some(64), Some(1.0 / 8.0)));
+        assert_eq!(circuit.nodes[1].elements, Some(64 * 64));
+        assert_eq!(circuit.nodes[last].elements, None);
+
+        // A max-pool gives less than it takes.
+        let mut pooled = Circuit::new();
+        let layer = pooled.push(Operation::Convolution, &[0], "conv");
+        let site = pooled.push(Operation::Site(0), &[layer], "pool");
+        let mean = pooled.push(Operation::AveragePool, &[site], "mean");
+        let linear = pooled.push(Operation::Linear, &[mean], "linear");
+        pooled.nodes[linear].takes = Some(16);
+        pooled.measure(&[Some(Size { takes: 1024, gives: 256 })]);
+        let elements = [layer, site, mean].map(|node| pooled.nodes[node].elements);
+        assert_eq!((elements, pooled.nodes[mean].gain), ([Some(1024), Some(256), Some(16)], Some(0.25)));
+    }
 }

@@ -1,11 +1,14 @@
 //! Where the errors of a network come in: at the inputs and the results of its sites, and at its logits.
 //!
 //! Between two sites everything is linear, so an error is the same wherever on the way it is added, but for the layers that it still
-//! passes. Each operation's own error, that of its rescalings and of a bootstrapping of its result, is therefore counted at the inputs
-//! of the sites that its result goes to; where a second layer lies between, as if it were added behind that. A convolution rotates
-//! what it is given and sums multiples of that: the errors of rotations are counted at what it is given, behind which the weights make
-//! the same of them. All are standard deviations of independent errors, in units of half the range of the site; those of the logits in
-//! units of that of the last site.
+//! passes, which make `Node::gain` times as much of it. Each operation's own error, that of its rescalings and of a bootstrapping of its
+//! result, is therefore carried along the graph to the inputs of the sites that its result goes to. A convolution rotates what it is
+//! given and sums multiples of that: the errors of rotations are counted at what it is given, behind which the weights make the same of
+//! them. Errors that meet are taken to be independent, and of what is joined the larger error counts.
+//!
+//! A scheme holds numbers in [−1, 1]. The images are encrypted as they are; what goes to a site is held in units of the largest number
+//! that the site takes, what a site gives likewise; what lies between in units of what it was made of. All errors are standard
+//! deviations, in the numbers of the network.
 
 use super::amplification::Amplification;
 use super::circuit::{Circuit, Operation};
@@ -26,39 +29,57 @@ pub struct SiteErrors {
 /// The standard deviations of a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Errors {
+    /// Of what is added to the images.
+    pub images: f64,
     /// Of each site; none of a site that stays exact, through which errors pass.
     pub sites: Vec<SiteErrors>,
     pub logits: f64,
 }
 
-/// The errors of `circuit` where `forms` stand at the sites and bootstrappings are placed so; `inside` is of what stands at each site.
+/// What stands at a site, as far as errors go.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Replaced {
+    /// The largest number that the site takes; what comes out is as large at most.
+    pub unit: f64,
+    /// Of errors inside, in this unit.
+    pub inside: Amplification,
+}
+
+/// The errors of `circuit` where `forms` stand at the sites and bootstrappings are placed so; `replaced` is what they are, none of a
+/// site that stays exact.
 pub fn errors(
     circuit: &Circuit,
     parameters: &Parameters,
     noise: &Noise,
     placement: &Placement,
     forms: &[Form],
-    inside: &[Amplification],
+    replaced: &[Option<Replaced>],
 ) -> Errors {
-    let users = users(circuit);
-    let stays = |node: usize| match circuit.nodes[node].operation {
-        Operation::Site(site) => forms[site].degrees.is_empty(),
-        _ => false,
+    let users = circuit.users();
+    let replaced = |node: usize| match circuit.nodes[node].operation {
+        Operation::Site(site) => replaced[site].map(|of| (site, of)),
+        _ => None,
     };
+    let units = units(circuit, &users, |node| replaced(node).map(|(_, of)| of.unit));
     let (rescaling, bootstrapping) = (noise.rescaling().powi(2), noise.bootstrapping().powi(2));
-    let mut sites = vec![SiteErrors::default(); forms.len()];
-    let mut logits = 0.0;
+    let mut errors = Errors { images: 0.0, sites: vec![SiteErrors::default(); forms.len()], logits: 0.0 };
+    // Variances of what has come in on the way to each result and was not drawn before.
+    let mut carried = vec![0.0; circuit.nodes.len()];
     for (at, node) in circuit.nodes.iter().enumerate() {
         let placed = placement.nodes[at];
+        let of_operands = node.operands.iter().map(|operand| carried[operand.node]);
+        let came: f64 = match node.operation {
+            Operation::Free => of_operands.fold(0.0, f64::max),
+            _ => of_operands.sum(),
+        };
         let mut own = match node.operation {
             Operation::Input => noise.fresh().powi(2),
-            Operation::Site(site) if !stays(at) => {
-                let (form, inside) = (&forms[site], inside[site]);
-                let times = f64::from(form.rounds * form.parallel);
-                times * inside.rescalings.powi(2) * rescaling
-                    + f64::from(placed.inside) * inside.cuts.powi(2) * bootstrapping
-            }
-            Operation::Site(_) | Operation::Addition | Operation::Free | Operation::Foreign => 0.0,
+            Operation::Site(_) => replaced(at).map_or(0.0, |(site, of)| {
+                let times = f64::from(forms[site].rounds * forms[site].parallel);
+                times * of.inside.rescalings.powi(2) * rescaling
+                    + f64::from(placed.inside) * of.inside.cuts.powi(2) * bootstrapping
+            }),
+            Operation::Addition | Operation::Free | Operation::Foreign => 0.0,
             _ => {
                 let levels = node.operands.iter().map(|operand| price(circuit, parameters, at, operand.shortcut)).max();
                 f64::from(levels.unwrap_or(1).max(1)) * rescaling
@@ -70,62 +91,40 @@ pub fn errors(
         if users[at].iter().any(|&user| rotates(circuit.nodes[user].operation)) {
             own += noise.key_switching().powi(2);
         }
-        match node.operation {
-            Operation::Site(site) if !stays(at) => sites[site].behind = own,
-            _ if own > 0.0 => {
-                let (reached, ends) = reached(circuit, &users, at, stays);
-                reached.into_iter().for_each(|site| sites[site].before += own);
-                logits += if ends { own } else { 0.0 };
-            }
-            _ => {}
+        own *= units[at].powi(2);
+        match replaced(at) {
+            Some((site, _)) => errors.sites[site] = SiteErrors { before: came.sqrt(), behind: own.sqrt() },
+            None if node.operation == Operation::Input => errors.images = own.sqrt(),
+            None => carried[at] = came * node.gain.unwrap_or(1.0).powi(2) + own,
         }
     }
-    let deviation = |SiteErrors { before, behind }| SiteErrors { before: before.sqrt(), behind: behind.sqrt() };
-    Errors { sites: sites.into_iter().map(deviation).collect(), logits: logits.sqrt() }
+    errors.logits = carried.last().map_or(0.0, |variance| variance.sqrt());
+    errors
 }
 
-/// What is bootstrapped though it is neither what a site gives nor, as it is, what one is given: the nodes. Whether their numbers are
-/// in [−1, 1] then, which the scheme takes for granted, no range of a site tells.
-pub fn bootstrapped_elsewhere(circuit: &Circuit, placement: &Placement) -> Vec<usize> {
-    let users = users(circuit);
-    let is_site = |node: usize| matches!(circuit.nodes[node].operation, Operation::Site(_));
-    let elsewhere = |&node: &usize| {
-        placement.nodes[node].bootstrapped && !is_site(node) && !users[node].iter().all(|&user| is_site(user))
-    };
-    (1..circuit.nodes.len()).filter(elsewhere).collect()
-}
-
-/// The nodes that take the result of each.
-fn users(circuit: &Circuit) -> Vec<Vec<usize>> {
-    let mut users = vec![Vec::new(); circuit.nodes.len()];
-    for (at, node) in circuit.nodes.iter().enumerate() {
-        node.operands.iter().for_each(|operand| users[operand.node].push(at));
+/// In which units the numbers of each node are held, where those of the sites that are replaced are so large.
+fn units(circuit: &Circuit, users: &[Vec<usize>], of_site: impl Fn(usize) -> Option<f64>) -> Vec<f64> {
+    let mut units: Vec<Option<f64>> = vec![None; circuit.nodes.len()];
+    for at in (0..circuit.nodes.len()).rev() {
+        let takes = |&user: &usize| match circuit.nodes[user].operation {
+            Operation::Site(_) => of_site(user).or(units[user]),
+            Operation::Addition | Operation::Free | Operation::Foreign => units[user],
+            _ => None,
+        };
+        let largest = users[at].iter().filter_map(takes).reduce(f64::max);
+        units[at] = of_site(at).or(largest);
     }
-    users
+    let mut held = Vec::with_capacity(units.len());
+    for (at, node) in circuit.nodes.iter().enumerate() {
+        let made_of = node.operands.iter().map(|operand| held[operand.node]).reduce(f64::max);
+        held.push(if at == 0 { 1.0 } else { units[at].or(made_of).unwrap_or(1.0) });
+    }
+    held
 }
 
 /// Whether an operation sums rotated ciphertexts.
 fn rotates(operation: Operation) -> bool {
     matches!(operation, Operation::Convolution | Operation::Linear | Operation::AveragePool)
-}
-
-/// The sites that the result of a node goes to, each once, and whether it goes to the logits.
-fn reached(circuit: &Circuit, users: &[Vec<usize>], from: usize, stays: impl Fn(usize) -> bool) -> (Vec<usize>, bool) {
-    let mut seen = vec![false; circuit.nodes.len()];
-    let (mut open, mut sites) = (vec![from], Vec::new());
-    while let Some(node) = open.pop() {
-        for &user in &users[node] {
-            if std::mem::replace(&mut seen[user], true) {
-                continue;
-            }
-            match circuit.nodes[user].operation {
-                Operation::Site(site) if !stays(user) => sites.push(site),
-                _ => open.push(user),
-            }
-        }
-    }
-    let last = circuit.nodes.len() - 1;
-    (sites, from == last || seen[last])
 }
 
 #[cfg(test)]
@@ -137,33 +136,40 @@ mod tests {
     const NOISE: Noise =
         Noise { ring: 1 << 16, scale: 40.0, secret: Some(192), sigma: 3.2, divided: true, bootstrapping: 26.0 };
 
+    /// A ResNet of three blocks whose sites take numbers up to 4, and whose layers make twice as much of errors.
     fn of_resnet(forms: &[Form], levels: u32) -> (Circuit, Placement, Errors) {
-        let (circuit, parameters) = (resnet(1), format!("levels={levels}").parse().unwrap());
+        let mut circuit = resnet(1);
+        circuit.nodes.iter_mut().filter(|node| rotates(node.operation)).for_each(|node| node.gain = Some(2.0));
+        let parameters = format!("levels={levels}").parse().unwrap();
         let placement = fewest(&circuit, &parameters, forms).unwrap();
-        let inside = vec![Amplification { rescalings: 2.0, cuts: 0.5 }; forms.len()];
-        let errors = errors(&circuit, &parameters, &NOISE, &placement, forms, &inside);
+        let inside = Amplification { rescalings: 2.0, cuts: 0.5 };
+        let of = |form: &Form| (!form.degrees.is_empty()).then_some(Replaced { unit: 4.0, inside });
+        let replaced: Vec<Option<Replaced>> = forms.iter().map(of).collect();
+        let errors = errors(&circuit, &parameters, &NOISE, &placement, forms, &replaced);
         (circuit, placement, errors)
     }
 
-    /// A ResNet of three blocks with so many levels that nothing is bootstrapped.
+    fn near(found: f64, expected: f64) {
+        assert!((found / expected - 1.0).abs() < 1e-12, "{found} {expected}");
+    }
+
     #[test]
     fn errors_come_in_where_operations_are() {
         let (_, placement, errors) = of_resnet(&vec![Form::polynomial(3); 7], 60);
         assert_eq!(placement.bootstraps, 0);
         let (rescaling, fresh) = (NOISE.rescaling(), NOISE.fresh());
-        let near = |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 1e-12, "{found} {expected}");
-        // Encryption, its rotations, and the first convolution.
-        near(errors.sites[0].before, (fresh.powi(2) + 2.0 * rescaling.powi(2)).sqrt());
+        // Encryption and the rotations of the first convolution, of numbers as they are.
+        near(errors.images, fresh.hypot(rescaling));
         // One convolution each; the shortcut brings what its site added itself.
-        for site in 1..7 {
-            near(errors.sites[site].before, rescaling);
+        for site in 0..7 {
+            near(errors.sites[site].before, 4.0 * rescaling);
         }
         // Twice that of a rescaling inside, and the rotations of the next layer, the average pool behind the last.
         for site in 0..7 {
-            near(errors.sites[site].behind, 5f64.sqrt() * rescaling);
+            near(errors.sites[site].behind, 4.0 * 5f64.sqrt() * rescaling);
         }
-        // Average pool, its rotations for the linear layer, linear layer.
-        near(errors.logits, 3f64.sqrt() * rescaling);
+        // The average pool and its rotations for the linear layer, which makes twice as much of them; the linear layer.
+        near(errors.logits, 4.0 * (2.0 * 4.0 + 1f64).sqrt() * rescaling);
     }
 
     #[test]
@@ -171,44 +177,52 @@ mod tests {
         let forms = vec![Form::polynomial(15); 7];
         let (circuit, placement, errors) = of_resnet(&forms, 9);
         assert!(placement.bootstraps > 0);
+        let one = 4.0 * NOISE.bootstrapping();
         let (mut at_sites, mut elsewhere) = (0, 0);
         for (node, placed) in placement.nodes.iter().enumerate().filter(|(_, placed)| placed.bootstrapped) {
-            let large = |error: f64| assert!(error >= NOISE.bootstrapping() && error < 1.01 * NOISE.bootstrapping());
             match circuit.nodes[node].operation {
                 Operation::Site(site) => {
-                    large(errors.sites[site].behind);
+                    let error = errors.sites[site].behind;
+                    assert!(error >= one && error < 1.01 * one);
                     at_sites += 1;
                 }
                 _ => elsewhere += 1,
             }
             assert!(placed.left < 9);
         }
-        let far = errors.sites.iter().filter(|site| site.before > 0.9 * NOISE.bootstrapping()).count();
+        let far = errors.sites.iter().filter(|site| site.before > 0.9 * one).count();
         assert_eq!((at_sites + elsewhere) as u64, placement.bootstraps);
         assert!(far >= usize::from(elsewhere > 0));
     }
 
-    /// Errors pass through what stays exact, and a convolution behind an addition with a shortcut is nothing a site is given.
+    /// Errors pass through what stays exact, and the layer behind it enlarges them.
     #[test]
     fn exact_sites_are_passed_through() {
         let mut forms = vec![Form::polynomial(3); 7];
         forms[1] = Form::default();
         let (_, _, errors) = of_resnet(&forms, 60);
         assert_eq!(errors.sites[1], SiteErrors::default());
-        // Two convolutions, and the rotations of the second.
-        let expected = 3f64.sqrt() * NOISE.rescaling();
-        assert!((errors.sites[2].before / expected - 1.0).abs() < 1e-12);
+        // Twice what the first convolution and the rotations of the second add, and what the second adds.
+        near(errors.sites[2].before, 4.0 * (2.0 * 4.0 + 1f64).sqrt() * NOISE.rescaling());
     }
 
+    /// What is joined has the error of its worse part, and what goes to two sites the unit of the wider.
     #[test]
-    fn what_is_bootstrapped_outside_of_ranges_is_found() {
-        let (circuit, mut placement, _) = of_resnet(&vec![Form::polynomial(3); 7], 60);
-        assert!(bootstrapped_elsewhere(&circuit, &placement).is_empty());
-        let named = |name: &str| circuit.nodes.iter().position(|node| node.name == name).unwrap();
-        // The second convolution goes to an addition, the sum to a site.
-        for (name, told) in [("conv2", true), ("add", false), ("relu1", false), ("pool", true)] {
-            placement.nodes[named(name)].bootstrapped = true;
-            assert_eq!(bootstrapped_elsewhere(&circuit, &placement).contains(&named(name)), told, "{name}");
+    fn joined_values_are_held_in_one_unit() {
+        let mut circuit = Circuit::new();
+        let layer = circuit.push(Operation::Convolution, &[0], "conv");
+        let sites = [0, 1].map(|site| circuit.push(Operation::Site(site), &[layer], "site"));
+        let joined = circuit.push(Operation::Free, &sites, "cat");
+        circuit.push(Operation::Linear, &[joined], "linear");
+        let (parameters, forms) = ("levels=30".parse().unwrap(), vec![Form::polynomial(3); 2]);
+        let placement = fewest(&circuit, &parameters, &forms).unwrap();
+        let replaced = [2.0, 8.0].map(|unit| Some(Replaced { unit, inside: Amplification::default() }));
+        let errors = errors(&circuit, &parameters, &NOISE, &placement, &forms, &replaced);
+        for site in errors.sites {
+            near(site.before, 8.0 * NOISE.rescaling());
+            assert_eq!(site.behind, 0.0);
         }
+        // Rotations of what was joined, and the linear layer.
+        near(errors.logits, 8.0 * 2f64.sqrt() * NOISE.rescaling());
     }
 }

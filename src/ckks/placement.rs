@@ -128,8 +128,21 @@ pub(super) fn price(circuit: &Circuit, parameters: &Parameters, node: usize, sho
 /// # Errors
 /// [`PlacementError`].
 pub fn front(problem: Problem) -> Result<Vec<Placement>, PlacementError> {
+    let ciphertexts = problem.circuit.ciphertexts(problem.parameters.slots);
+    let prices: Vec<Price> = ciphertexts.into_iter().map(|count| Price { inside: count, behind: count }).collect();
+    placements(problem, &prices)
+}
+
+/// What a bootstrapping costs inside of what stands at a node, and one of its result.
+#[derive(Debug, Clone, Copy)]
+struct Price {
+    inside: u64,
+    behind: u64,
+}
+
+/// The same by these prices, one a node.
+fn placements(problem: Problem, prices: &[Price]) -> Result<Vec<Placement>, PlacementError> {
     let Problem { circuit, parameters, choices } = problem;
-    let weights = circuit.ciphertexts(parameters.slots);
     let last = circuit.nodes.len() - 1;
     let mut uses = vec![Vec::new(); circuit.nodes.len()];
     for (user, node) in circuit.nodes.iter().enumerate() {
@@ -159,7 +172,7 @@ pub fn front(problem: Problem) -> Result<Vec<Placement>, PlacementError> {
             .filter_map(|(node, class)| Some((class, next.of.get(node)?)))
             .for_each(|(class, to)| merged[*class] = Some(*to));
         let own = next.of.get(&at).copied();
-        let steps = Steps { problem, weight: weights[at], node: at, ways: HashMap::new() };
+        let steps = Steps { problem, price: prices[at], node: at, ways: HashMap::new() };
         let mut found = Found { own, merged, count: next.count, decisions: &mut decisions, best: HashMap::new() };
         steps.follow(&labels, &operands, &mut found);
         labels = found.kept();
@@ -187,8 +200,7 @@ pub fn front(problem: Problem) -> Result<Vec<Placement>, PlacementError> {
 struct Steps<'a> {
     problem: Problem<'a>,
     node: usize,
-    /// Ciphertexts of its result.
-    weight: u64,
+    price: Price,
     /// Through the choices of a site, by levels and choice.
     ways: HashMap<(u32, usize), Vec<Way>>,
 }
@@ -234,11 +246,17 @@ impl Steps<'_> {
     fn reach(&self, label: &Label, choice: usize, loss: f64, way: Way, found: &mut Found) {
         let most = self.problem.parameters.levels;
         let placed = Placed { left: way.left, bootstrapped: false, inside: way.bootstraps };
-        let bootstraps = label.bootstraps + u64::from(way.bootstraps) * self.weight;
+        let bootstraps = label.bootstraps + u64::from(way.bootstraps) * self.price.inside;
         found.add(label, way.left, bootstraps, loss, Decision { before: label.trace, choice, placed });
         if way.left < most && found.own.is_some() {
             let placed = Placed { bootstrapped: true, ..placed };
-            found.add(label, most, bootstraps + self.weight, loss, Decision { before: label.trace, choice, placed });
+            found.add(
+                label,
+                most,
+                bootstraps + self.price.behind,
+                loss,
+                Decision { before: label.trace, choice, placed },
+            );
         }
     }
 }
@@ -308,14 +326,20 @@ fn traced(circuit: &Circuit, sites: usize, decisions: &[Decision], label: &Label
     Placement { bootstraps: label.bootstraps, loss: label.loss, choices, nodes }
 }
 
-/// The fewest bootstrappings where one form stands at each site.
+/// The fewest bootstrappings where one form stands at each site; of several ways to have so few, one that bootstraps where ranges tell
+/// that the numbers are small enough, as far as that is possible.
 ///
 /// # Errors
 /// [`PlacementError`].
 pub fn fewest(circuit: &Circuit, parameters: &Parameters, forms: &[Form]) -> Result<Placement, PlacementError> {
     let choices: Vec<Vec<Choice>> = forms.iter().map(|form| vec![Choice { form: form.clone(), loss: 0.0 }]).collect();
-    let mut all = front(Problem { circuit, parameters, choices: &choices })?;
-    Ok(all.swap_remove(0))
+    // More than all that could be outside of ranges.
+    let one = circuit.nodes.len() as u64 + 1;
+    let price = |(count, outside): (u64, bool)| Price { inside: count * one, behind: count * one + u64::from(outside) };
+    let prices: Vec<Price> =
+        circuit.ciphertexts(parameters.slots).into_iter().zip(circuit.outside_of_ranges()).map(price).collect();
+    let fewest = placements(Problem { circuit, parameters, choices: &choices }, &prices)?.swap_remove(0);
+    Ok(Placement { bootstraps: fewest.bootstraps / one, ..fewest })
 }
 
 #[cfg(test)]
@@ -477,5 +501,26 @@ mod tests {
                 .contains("relu takes more than the 10 levels that there are after a bootstrapping under orion"),
             "{error}"
         );
+    }
+
+    /// Between two layers no range tells how large the numbers are; as few bootstrappings are possible behind the site.
+    #[test]
+    fn bootstrappings_go_where_ranges_are_known() {
+        let mut circuit = Circuit::new();
+        let mut x = circuit.push(Operation::Convolution, &[0], "first");
+        for site in 0..3 {
+            x = circuit.push(Operation::Site(site), &[x], "site");
+            x = circuit.push(Operation::Convolution, &[x], "project");
+            x = circuit.push(Operation::Convolution, &[x], "expand");
+        }
+        let parameters: Parameters = "levels=7".parse().unwrap();
+        let placement = fewest(&circuit, &parameters, &vec![Form::polynomial(7); 3]).unwrap();
+        let outside = circuit.outside_of_ranges();
+        let placed = |node: usize| placement.nodes[node].bootstrapped;
+        assert!(placement.bootstraps > 0);
+        assert_eq!((0..circuit.nodes.len()).filter(|&node| placed(node) && outside[node]).count(), 0);
+        let names = |node: &usize| circuit.nodes[*node].name.as_str();
+        let found: Vec<usize> = (0..circuit.nodes.len()).filter(|&node| outside[node]).collect();
+        assert_eq!(found.iter().map(names).collect::<Vec<_>>(), ["images", "project", "project", "project", "expand"]);
     }
 }

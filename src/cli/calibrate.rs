@@ -245,7 +245,7 @@ impl Measured<'_> {
         out("--out", beside, &images.clone().collect::<String>())?;
         let names = self.model.sites().iter().map(|site| site.name.as_str());
         let of_sites = names.zip(self.calibration.densities.iter().map(Vec::as_slice));
-        write("--out", densities, &densities_bytes(self.arguments.margin, of_sites))?;
+        write("--out", densities, &densities_bytes(self.arguments.margin, &self.calibration.leads, of_sites))?;
         if let Some(path) = json {
             out("--json", path, &(serde_json::to_string_pretty(&self.all())? + "\n"))?;
         }

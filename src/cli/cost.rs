@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use clap::Args;
 use serde::Serialize;
 
-use super::configuration::SubstitutionOptions;
+use super::configuration::{SubstitutionOptions, file};
+use super::cost_precision::{Needed, needed, rounded, sensitivity};
 use super::cost_times::Seconds;
 use super::encryption::circuit;
 use super::options::{DeviceOptions, ModelOptions, name_of};
@@ -19,7 +20,7 @@ use crate::ckks::rule::when_needed;
 use crate::ckks::security::Guideline;
 use crate::ckks::times::estimate;
 use crate::ckks::{Circuit, Form, Operation, Parameters};
-use crate::evaluation::{Designs, Substitution};
+use crate::evaluation::{Designs, Precision, Substitution};
 use crate::minimax::MAX_DEGREE;
 use crate::model::Model;
 use crate::report::{Align, levels, table};
@@ -38,6 +39,9 @@ pub struct Arguments {
     /// lattigo:N16QP1767H32768H32, openfhe, or file:params.toml
     #[arg(long, value_name = "PARAMS")]
     ckks: Parameters,
+    /// Tell by this calibration with --weight margin how many bits of precision each site needs [default: that of --relu-range]
+    #[arg(long, value_name = "file:RANGES")]
+    sensitivity: Option<String>,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -73,6 +77,7 @@ struct Cost {
     total_mults: Option<u64>,
     not_polynomial: usize,
     exact_sites: usize,
+    precision: Option<Needed>,
     /// Of the polynomials at the sites, each once.
     degrees: Vec<Degree>,
     operations: Vec<Row>,
@@ -120,6 +125,9 @@ struct Row {
     /// Bootstrappings between the stages of what stands at the site.
     inside: u32,
     ciphertexts: u64,
+    /// Of a site, how precise its results must be where no other has errors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bits: Option<f64>,
 }
 
 impl Arguments {
@@ -131,14 +139,17 @@ impl Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let plot = arguments.plot.as_ref().map(PlotFile::path);
     let files = arguments.substitution.files(Files::default()).reads("--model", &*arguments.model.model);
-    files.writes("--plot", plot, FIGURES).check()?;
+    let named = arguments.sensitivity.as_deref();
+    files.reads("--sensitivity", named.and_then(file)).writes("--plot", plot, FIGURES).check()?;
     let configuration = arguments.substitution.read()?;
+    let sensitivity = sensitivity(named, &configuration)?;
     let models = arguments.model.load()?;
     let model = &models[0];
     let substitution = configuration.resolve(model.sites(), &mut Designs::default())?;
     let circuit = circuit(model, arguments.input.size(model.preprocess()))?;
     tell_not_polynomial(model);
-    let cost = cost(arguments, model, &substitution, &circuit)?;
+    let needed = sensitivity.as_ref().and_then(|known| needed(model.sites(), &substitution, known));
+    let cost = cost(arguments, model, &substitution, &circuit, needed.as_ref())?;
     if let Some(file) = &arguments.plot {
         let level = |row: &Row| levels::Level {
             name: row.name.clone(),
@@ -153,7 +164,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     print(&if arguments.json { serde_json::to_string_pretty(&cost)? + "\n" } else { for_people(&cost) })
 }
 
-fn cost(arguments: &Arguments, model: &Model, substitution: &Substitution, circuit: &Circuit) -> Result<Cost, Failure> {
+fn cost(
+    arguments: &Arguments,
+    model: &Model,
+    substitution: &Substitution,
+    circuit: &Circuit,
+    needed: Option<&Precision>,
+) -> Result<Cost, Failure> {
     let parameters = &arguments.ckks;
     let forms = substitution.forms(model.sites());
     let placement = fewest(circuit, parameters, &forms)?;
@@ -185,8 +202,9 @@ fn cost(arguments: &Arguments, model: &Model, substitution: &Substitution, circu
         total_mults: total.and_then(|total| total.multiplications),
         not_polynomial: model.foreign().iter().filter(|node| !node.at_output).count(),
         exact_sites: exact,
+        precision: needed.map(Needed::of),
         degrees: degrees(parameters, &forms),
-        operations: rows(circuit, parameters, substitution, &placement),
+        operations: rows(circuit, parameters, substitution, &placement, needed),
     })
 }
 
@@ -234,7 +252,13 @@ fn degrees(parameters: &Parameters, forms: &[Form]) -> Vec<Degree> {
     all.into_iter().map(of_one).collect()
 }
 
-fn rows(circuit: &Circuit, parameters: &Parameters, substitution: &Substitution, placement: &Placement) -> Vec<Row> {
+fn rows(
+    circuit: &Circuit,
+    parameters: &Parameters,
+    substitution: &Substitution,
+    placement: &Placement,
+    needed: Option<&Precision>,
+) -> Vec<Row> {
     let after = |node: usize| {
         let Placed { left, bootstrapped, .. } = placement.nodes[node];
         if bootstrapped { parameters.levels } else { left }
@@ -243,10 +267,11 @@ fn rows(circuit: &Circuit, parameters: &Parameters, substitution: &Substitution,
     let row = |(at, node): (usize, &crate::ckks::Node)| {
         let Placed { left, bootstrapped, inside } = placement.nodes[at];
         let given = node.operands.iter().map(|operand| after(operand.node)).max().unwrap_or(left);
-        let activation = match node.operation {
-            Operation::Site(site) => Some(substitution.sites[site].spec.to_string()),
+        let site = match node.operation {
+            Operation::Site(site) => Some(site),
             _ => None,
         };
+        let activation = site.map(|site| substitution.sites[site].spec.to_string());
         Row {
             name: node.name.clone(),
             operation: node.operation.name(),
@@ -256,19 +281,23 @@ fn rows(circuit: &Circuit, parameters: &Parameters, substitution: &Substitution,
             bootstrapped,
             inside,
             ciphertexts: ciphertexts[at],
+            bits: site.and_then(|site| needed?.sites[site]).map(rounded),
         }
     };
     circuit.nodes.iter().enumerate().map(row).collect()
 }
 
 fn for_people(cost: &Cost) -> String {
-    let header = [
+    let mut header = vec![
         ("operation", Align::Left),
         ("name", Align::Left),
         ("activation", Align::Left),
         ("levels left", Align::Right),
         ("bootstrapped", Align::Right),
     ];
+    if cost.precision.is_some() {
+        header.push(("bits needed", Align::Right));
+    }
     let shown = cost.operations.iter().filter(|row| row.activation.is_some() || row.bootstrapped);
     let rows = shown.map(|row| {
         let times = u64::from(row.inside) * row.ciphertexts + if row.bootstrapped { row.ciphertexts } else { 0 };
@@ -279,7 +308,10 @@ fn for_people(cost: &Cost) -> String {
             (_, true) => format!("{times} inside and behind"),
         };
         let activation = row.activation.clone().unwrap_or_default();
-        vec![row.operation.to_owned(), row.name.clone(), activation, row.left.to_string(), place]
+        let bits = row.bits.map(|bits| format!("{bits:.1}")).unwrap_or_default();
+        let mut cells = vec![row.operation.to_owned(), row.name.clone(), activation, row.left.to_string(), place, bits];
+        cells.truncate(header.len());
+        cells
     });
     let mut text = table(&header, rows);
     text += &format!("\n{} under {}, {} levels after a bootstrapping\n", cost.model, cost.parameters, cost.levels);
@@ -305,6 +337,7 @@ fn for_people(cost: &Cost) -> String {
         let less = largest_of_one_less.map_or_else(String::new, |less| format!(", and {less} one less"));
         text += &format!("degree {degree:<8} takes {levels} levels, as many as {largest}{less}\n");
     }
+    text += &cost.precision.as_ref().map(Needed::text).unwrap_or_default();
     text += &cost.modulus.as_ref().map(Moduli::text).unwrap_or_default();
     text += &cost.estimated_seconds.as_ref().map(Seconds::text).unwrap_or_default();
     if !cost.source.is_empty() {

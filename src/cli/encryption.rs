@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::Failure;
 use crate::ckks::placement::fewest;
-use crate::ckks::{Circuit, Parameters, bootstrapped_elsewhere};
+use crate::ckks::{Circuit, Parameters};
 use crate::digest;
 use crate::evaluation::{Met, Substitution, Tally};
 use crate::model::Model;
@@ -103,14 +103,16 @@ pub(super) fn over(trials: &[Tally], of: impl Fn(&Tally) -> f64) -> (f64, Option
 
 /// What is bootstrapped and has no range that tells whether its numbers are in [−1, 1] then.
 fn tell_elsewhere(circuit: &Circuit, met: &[Met]) {
-    let nodes = met.iter().flat_map(|met| bootstrapped_elsewhere(circuit, &met.placement));
-    let mut names: Vec<&str> = nodes.map(|node| circuit.nodes[node].name.as_str()).collect();
+    let outside = circuit.outside_of_ranges();
+    let told = |node: &usize| outside[*node] && met.iter().any(|met| met.placement.nodes[*node].bootstrapped);
+    let mut names: Vec<&str> =
+        (0..circuit.nodes.len()).filter(told).map(|node| circuit.nodes[node].name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     if !names.is_empty() {
         eprintln!(
-            "warning: what is bootstrapped behind {} is neither the input nor the result of a site, so that no range tells whether it fits \
-             into a bootstrapping's interval; it is taken to",
+            "warning: what is bootstrapped behind {} is neither the input nor the result of a site, nor means of one, so that no range tells \
+             whether it fits into a bootstrapping's interval; it is taken to",
             names.join(", ")
         );
     }

@@ -8,6 +8,8 @@ mod calibrate;
 mod configuration;
 #[cfg(feature = "libtorch")]
 mod cost;
+#[cfg(feature = "libtorch")]
+mod cost_precision;
 mod cost_table;
 #[cfg(feature = "libtorch")]
 mod cost_times;

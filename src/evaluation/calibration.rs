@@ -1,7 +1,8 @@
 //! Calibration: what every site of a network is given over a set of images, and the ranges that follow.
 
 use super::refusal::{refuse_broken, refuse_misfit, refuse_no_image};
-use super::worker::input;
+use super::score::margin;
+use super::worker::{input, numbers};
 use super::{EvaluationError, Scope};
 use crate::activation::Interval;
 use crate::dataset::{Batch, Broken};
@@ -17,6 +18,8 @@ pub struct Calibration {
     ///
     /// [`Sites::take_densities`]: crate::model::Sites::take_densities
     pub densities: Vec<Vec<Density>>,
+    /// Of each image that could be read, in order, by how much its largest logit is above the next; 0 where that is no number.
+    pub leads: Vec<f32>,
     /// Images that could not be read, in order.
     pub broken: Vec<Broken>,
     /// SHA-256 as stored and label of each image that could be read, in order.
@@ -59,7 +62,9 @@ pub fn calibrate(
             refuse_broken(&scope, &images.broken)?;
             if !images.indices.is_empty() {
                 let input = input(&images, model.device())?;
-                let _logits = model.forward(&input, &table)?;
+                let logits = model.forward(&input, &table)?;
+                let (classes, logits) = (logits.size()[1].max(1) as usize, numbers(&logits)?);
+                calibration.leads.extend(logits.chunks(classes).map(|logits| (margin(logits) as f32).max(0.0)));
                 if weight == Weight::Margin {
                     for first in (0..input.size()[0]).step_by(BACKWARD as usize) {
                         model.weigh(&input.narrow(0, first, BACKWARD.min(input.size()[0] - first)), &table)?;

@@ -1,4 +1,5 @@
-//! How the inputs of every site of a network were distributed over a calibration, in a file beside its ranges.
+//! How the inputs of every site of a network were distributed over a calibration, and how far its decisions were from others, in a
+//! file beside its ranges.
 //!
 //! The file begins with a line of text; behind it stands, compressed by zlib, what serde and postcard make of [`Form`]. Its counts are
 //! exact.
@@ -16,7 +17,7 @@ use crate::fitting::{Density, Stored};
 use crate::{bounded, digest};
 
 /// What the file begins with; another form has another number.
-const MAGIC: &[u8] = b"polyact densities 1\n";
+const MAGIC: &[u8] = b"polyact densities 2\n";
 /// The most bytes that are unpacked.
 const UNPACKED: u64 = 1 << 32;
 
@@ -25,6 +26,8 @@ const UNPACKED: u64 = 1 << 32;
 pub struct Densities {
     /// By which ends are wider than what was met, as a share of its width.
     pub margin: f64,
+    /// Of each image, by how much its largest logit is above the next.
+    pub leads: Vec<f32>,
     /// By the site's name: of each channel, or of one for all; of a pool, of the differences in each round of its tournaments.
     pub sites: BTreeMap<String, Vec<Density>>,
     /// SHA-256 of the file they come from, in hexadecimal.
@@ -37,6 +40,7 @@ struct Form {
     /// Of polyact, which wrote it.
     version: String,
     margin: f64,
+    leads: Vec<f32>,
     sites: Vec<(String, Vec<Stored>)>,
 }
 
@@ -56,11 +60,16 @@ pub fn densities_file(ranges: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The bytes of the file with these densities, of the sites in their order.
-pub fn densities_bytes<'a>(margin: f64, sites: impl Iterator<Item = (&'a str, &'a [Density])>) -> Vec<u8> {
+/// The bytes of the file with the leads of the images and these densities, of the sites in their order.
+pub fn densities_bytes<'a>(
+    margin: f64,
+    leads: &[f32],
+    sites: impl Iterator<Item = (&'a str, &'a [Density])>,
+) -> Vec<u8> {
     let stored =
         |(name, densities): (&str, &[Density])| (name.to_owned(), densities.iter().map(Density::stored).collect());
-    let form = Form { version: env!("CARGO_PKG_VERSION").to_owned(), margin, sites: sites.map(stored).collect() };
+    let (version, leads) = (env!("CARGO_PKG_VERSION").to_owned(), leads.to_vec());
+    let form = Form { version, margin, leads, sites: sites.map(stored).collect() };
     let mut packed = ZlibEncoder::new(MAGIC.to_vec(), Compression::default());
     // Memory takes all, and every form can be written.
     let _ = packed.write_all(&postcard::to_stdvec(&form).unwrap_or_default());
@@ -68,6 +77,11 @@ pub fn densities_bytes<'a>(margin: f64, sites: impl Iterator<Item = (&'a str, &'
 }
 
 impl Densities {
+    /// Whether values weigh what an error there does to decisions.
+    pub fn is_weighted(&self) -> bool {
+        self.sites.values().flatten().any(Density::is_weighted)
+    }
+
     /// The same, in which all values weigh alike.
     pub fn unweighted(&self) -> Densities {
         let plain = |densities: &Vec<Density>| densities.iter().map(Density::unweighted).collect();
@@ -99,13 +113,16 @@ impl Densities {
         if !(form.margin >= 0.0 && form.margin.is_finite()) {
             return Err("its margin is none".to_owned());
         }
+        if form.leads.iter().any(|lead| lead.is_nan() || *lead < 0.0) {
+            return Err("a lead of its images is none".to_owned());
+        }
         let mut sites = BTreeMap::new();
         for (name, stored) in form.sites {
             let densities: Result<Vec<Density>, _> = stored.iter().map(Density::read).collect();
             let densities = densities.map_err(|error| format!("site {name}: {error}"))?;
             sites.insert(name, densities);
         }
-        Ok(Densities { margin: form.margin, sites, sha256: digest::of_text(bytes) })
+        Ok(Densities { margin: form.margin, leads: form.leads, sites, sha256: digest::of_text(bytes) })
     }
 }
 
@@ -121,17 +138,19 @@ mod tests {
             density
         });
         let sites = [("relu", &densities[..]), ("pool", &densities[..1]), ("never", &[])];
-        densities_bytes(0.25, sites.into_iter())
+        densities_bytes(0.25, &[0.5, 4.0], sites.into_iter())
     }
 
     #[test]
     fn what_is_written_is_read_back() {
         let read = Densities::parse(&bytes()).unwrap();
-        assert_eq!((read.margin, read.sites.len()), (0.25, 3));
+        assert_eq!((read.margin, &read.leads[..], read.sites.len()), (0.25, &[0.5, 4.0][..], 3));
         assert_eq!(read.sites["relu"].iter().map(Density::values).collect::<Vec<_>>(), [4, 4]);
         assert_eq!(read.sites["relu"][0].ends(), Some([-1.5, 0.25]));
         let sites = ["relu", "pool", "never"].map(|name| (name, read.sites[name].as_slice()));
-        assert_eq!(densities_bytes(0.25, sites.into_iter()), bytes());
+        assert_eq!(densities_bytes(0.25, &read.leads, sites.into_iter()), bytes());
+        let none = densities_bytes(0.25, &[f32::NAN], std::iter::empty());
+        assert_eq!(Densities::parse(&none), Err("a lead of its images is none".to_owned()));
     }
 
     #[test]

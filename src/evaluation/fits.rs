@@ -212,7 +212,7 @@ mod tests {
         });
         let still = density(std::iter::repeat_n(0.25, 10));
         let sites = BTreeMap::from([("a.relu".to_owned(), channels.into_iter().chain([still]).collect())]);
-        Densities { margin: 0.25, sites, sha256: String::new() }
+        Densities { margin: 0.25, leads: Vec::new(), sites, sha256: String::new() }
     }
 
     const OPTIONS: FitOptions = FitOptions { guard: f64::INFINITY, arithmetic: Arithmetic::F64 };
@@ -230,7 +230,7 @@ mod tests {
     fn the_epsilon_of_a_composition_suits_the_inputs() {
         let small = density((0..4000).map(|i| 0.05 * ((i * 37 % 4000) as f32 / 2000.0 - 1.0)));
         let sites = BTreeMap::from([("a.relu".to_owned(), vec![small])]);
-        let densities = Densities { margin: 0.0, sites, sha256: String::new() };
+        let densities = Densities { margin: 0.0, leads: Vec::new(), sites, sha256: String::new() };
         let spec = FittedSpec { degrees: vec![7, 7], by_channel: false, share: 1e-6 };
         let range = Interval { low: -0.5, high: 1.0 };
         let fit = fit_site(&spec, &site(SiteKind::relu()), range, &densities, OPTIONS, &mut none()).unwrap();

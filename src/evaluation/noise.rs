@@ -2,13 +2,13 @@
 
 use super::configuration::Substitution;
 use super::written::bound;
-use crate::activation::{Activation, Sign};
+use crate::activation::{Activation, Interval, Sign};
 use crate::ckks::placement::{Placement, PlacementError, fewest};
-use crate::ckks::{Amplification, Circuit, Errors, Parameters, SiteErrors, amplification, errors};
+use crate::ckks::{Amplification, Circuit, Errors, Parameters, Replaced, SiteErrors, amplification, errors};
 use crate::model::{Noise, Site};
 
-/// The least part of a range that is drawn: less is below what f32, in which networks compute, tells from nothing.
-const FINEST: f64 = 1.0 / (1u64 << 28) as f64;
+/// The least part of a range that is drawn: f32, in which networks compute, adds as much itself (docs/noise.md).
+const FINEST: f64 = 1.0 / (1u64 << 25) as f64;
 
 /// Why no errors can be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -31,15 +31,14 @@ pub enum NoiseError {
 pub struct Met {
     /// With the fewest bootstrappings.
     pub placement: Placement,
-    /// In units of the ranges.
     pub errors: Errors,
-    /// In the numbers of the network, of the first trial.
+    /// Those of them that are drawn, of the first trial.
     pub noise: Noise,
 }
 
 impl Substitution {
     /// What `circuit`, the network of `sites`, meets under `parameters`. The numbers at a site are held in units of the bound of its
-    /// range, the logits in those of the last site that is replaced.
+    /// range.
     ///
     /// # Errors
     /// [`NoiseError`].
@@ -48,24 +47,26 @@ impl Substitution {
         let forms = self.forms(sites);
         let placement = fewest(circuit, parameters, &forms)?;
         let approximations = || self.sites.iter().map(|site| site.approximation.as_ref());
-        let inside: Vec<Amplification> = sites
-            .iter()
-            .zip(approximations())
-            .map(|(site, found)| {
-                found.map_or_else(Amplification::default, |(activation, range)| {
-                    of_activation(activation, bound(site, activation, *range), range.bound())
-                })
+        let of_site = |(site, found): (&Site, Option<&(Activation, Interval)>)| {
+            found.map(|(activation, range)| {
+                let unit = range.bound();
+                Replaced { unit, inside: of_activation(activation, bound(site, activation, *range), unit) }
             })
-            .collect();
-        let errors = errors(circuit, parameters, noise, &placement, &forms, &inside);
-        let units = approximations().map(|found| found.map(|(_, range)| range.bound()));
-        let last = units.clone().flatten().next_back().ok_or(NoiseError::Exact)?;
-        let of_site = |(errors, unit): (&SiteErrors, Option<f64>)| {
-            let seen = |error: f64| if error < FINEST { 0.0 } else { error };
-            [errors.before, errors.behind].map(|error| seen(error) * unit.unwrap_or(0.0))
         };
-        let drawn = errors.sites.iter().zip(units).map(of_site).collect();
-        let noise = Noise { sites: drawn, logits: errors.logits * last, trial: 0 };
+        let replaced: Vec<Option<Replaced>> = sites.iter().zip(approximations()).map(of_site).collect();
+        let last = replaced.iter().flatten().next_back().ok_or(NoiseError::Exact)?.unit;
+        let errors = errors(circuit, parameters, noise, &placement, &forms, &replaced);
+        let seen = |error: f64, unit: f64| if error < FINEST * unit { 0.0 } else { error };
+        let at_site = |(errors, replaced): (&SiteErrors, &Option<Replaced>)| {
+            let unit = replaced.map_or(1.0, |of| of.unit);
+            [errors.before, errors.behind].map(|error| seen(error, unit))
+        };
+        let noise = Noise {
+            images: seen(errors.images, 1.0),
+            sites: errors.sites.iter().zip(&replaced).map(at_site).collect(),
+            logits: seen(errors.logits, last),
+            trial: 0,
+        };
         Ok(Met { placement, errors, noise })
     }
 

@@ -209,7 +209,7 @@ fn lead(logits: &[f64], class: usize) -> f64 {
 }
 
 /// Largest minus second largest.
-fn margin(logits: &[f64]) -> f64 {
+pub(super) fn margin(logits: &[f64]) -> f64 {
     let (mut first, mut second) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
     for &logit in logits {
         if logit > first {

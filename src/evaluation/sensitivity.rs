@@ -103,6 +103,7 @@ mod tests {
         let other = Density::pooled(&[]);
         let densities = Densities {
             margin: 0.0,
+            leads: Vec::new(),
             sites: BTreeMap::from([("a".to_owned(), vec![density, other])]),
             sha256: String::new(),
         };

@@ -176,6 +176,6 @@ impl Worker<'_> {
 }
 
 /// Logits, image by image.
-fn numbers(logits: &Tensor) -> Result<Vec<f64>, EvaluationError> {
+pub(super) fn numbers(logits: &Tensor) -> Result<Vec<f64>, EvaluationError> {
     Ok(Vec::try_from(logits.f_to_kind(Kind::Double)?.f_contiguous()?.f_flatten(0, -1)?)?)
 }

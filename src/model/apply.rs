@@ -61,6 +61,7 @@ pub(super) fn apply(
     if let Some(noise) = sites.noise() {
         noise.behind(index, &y, images).map_err(named)?;
     }
+    entry.result_shape.get_or_init(|| y.size());
     let pointer = y.as_mut_ptr();
     std::mem::forget(y);
     // SAFETY: as above, in the other direction.

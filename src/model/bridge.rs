@@ -53,6 +53,10 @@ mod ffi {
         axis: i64,
         /// It is a convolution whose weights can be packed for the CPU.
         packs: bool,
+        /// By how much its weights enlarge an independent error, root mean square over its results; -1 where that is not known.
+        gain: f64,
+        /// How many numbers a result of a linear layer is made of, or -1.
+        takes: i64,
     }
 
     struct RawBlock {

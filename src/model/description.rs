@@ -17,6 +17,8 @@ pub(super) fn described(raw: RawGraph) -> Graph {
         turns: u32::try_from(node.turns).ok(),
         axis: node.axis,
         packs: node.packs,
+        gain: (node.gain >= 0.0).then_some(node.gain),
+        takes: u64::try_from(node.takes).ok(),
         ..Node::default()
     });
     let blocks = raw.blocks.into_iter().map(|block| Block {

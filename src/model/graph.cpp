@@ -9,6 +9,7 @@
 #include "polyact/src/model/bridge.rs.h"
 #include "polyact/src/model/convolution.h"
 #include "polyact/src/model/naming.h"
+#include "polyact/src/model/weights.h"
 #include "polyact/src/model/writes.h"
 
 namespace polyact {
@@ -81,8 +82,9 @@ class Description {
     for (size_t index = 0; index < nodes_.size(); index++) {
       const auto& node = *nodes_[index];
       places_.emplace(&node, index);
+      const auto [gain, takes] = weights(node);
       graph_.nodes.push_back({node.kind().toQualString(), node_name(node), numbers(node.inputs()), numbers(node.outputs()), {}, {}, turns(node),
-                              node.kind() == c10::prim::ConstantChunk ? node.i(c10::attr::dim) : 0, packs && Convolution::of(node)});
+                              node.kind() == c10::prim::ConstantChunk ? node.i(c10::attr::dim) : 0, packs && Convolution::of(node), gain, takes});
     }
     add(*graph->block());
     for (auto* writer : writes_.all()) add_writes(writer);

@@ -209,7 +209,7 @@ impl Model {
     /// # Errors
     /// [`ModelError::Forward`] with libtorch's reason, [`ModelError::Logits`] if the output is no batch of logits.
     pub fn forward(&self, images: &Tensor, sites: &Sites) -> Result<Tensor, ModelError> {
-        self.finish(images, self.begin(images)?, sites)
+        self.finish(images, self.begin(images, sites)?, sites)
     }
 
     /// Run the exact network over `images` and back, and count in `sites` what every site is given, each value with the squared
@@ -233,9 +233,11 @@ impl Model {
         Ok(self.segments.get_or_init(|| segments.collect()))
     }
 
-    /// A pass over `images` at its beginning.
-    pub(super) fn begin(&self, images: &Tensor) -> Result<UniquePtr<PartialPass>, ModelError> {
-        self.network.begin(image(images)).map_err(|error| self.failed(error.what(), images))
+    /// A pass over `images` with the table `sites` at its beginning.
+    pub(super) fn begin(&self, images: &Tensor, sites: &Sites) -> Result<UniquePtr<PartialPass>, ModelError> {
+        let drawn = sites.noise().map_or(Ok(None), |noise| noise.images(images));
+        let noisy = drawn.map_err(|error| failure(images, error.to_string()))?;
+        self.network.begin(image(noisy.as_ref().unwrap_or(images))).map_err(|error| self.failed(error.what(), images))
     }
 
     /// Another pass over `images` that goes on from where `pass` is, at the beginning of a segment where passes may branch.

@@ -14,6 +14,8 @@ use crate::activation::{Counters, Element, Key, add_normal};
 /// Standard deviations of normal errors, in the numbers of the network.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Noise {
+    /// What is added to the images as the network is given them.
+    pub images: f64,
     /// What is added to the inputs of each site, and to what comes out.
     pub sites: Vec<[f64; 2]>,
     /// What is added to the logits.
@@ -42,8 +44,19 @@ impl Drawn {
 
     /// What decides the errors at site `index` and behind all sites.
     pub fn identity(&self, index: usize) -> String {
-        let Noise { sites, logits, trial } = &self.noise;
-        format!("{:?} {logits} {trial}", sites.get(index))
+        let Noise { images, sites, logits, trial } = &self.noise;
+        format!("{images} {:?} {logits} {trial}", sites.get(index))
+    }
+
+    /// The same `images` with errors, if there are any.
+    pub fn images(&self, images: &Tensor) -> Result<Option<Tensor>, TchError> {
+        if self.noise.images == 0.0 {
+            return Ok(None);
+        }
+        let own = copied(images)?;
+        let count = images.size().first().copied().unwrap_or(0);
+        self.add(&own, self.noise.images, u64::MAX - 1, Images { count, axis: Some(0) })?;
+        Ok(Some(own))
     }
 
     /// `x`, which site `index` is given, with errors: itself where it may be written to or there are none, or a copy, which may.
@@ -54,11 +67,7 @@ impl Drawn {
         }
         let own = match in_place {
             true => x,
-            false => {
-                let mut copy = x.f_empty_like()?;
-                copy.f_copy_(&x)?;
-                copy
-            }
+            false => copied(&x)?,
         };
         self.add(&own, deviation, 2 * index as u64, images)?;
         Ok((own, true))
@@ -89,6 +98,12 @@ impl Drawn {
         let keys: Vec<Key> = digests.iter().map(|&image| Key::of(&[self.noise.trial, place, image])).collect();
         add(x, deviation as f32, images, &keys)
     }
+}
+
+fn copied(x: &Tensor) -> Result<Tensor, TchError> {
+    let mut copy = x.f_empty_like()?;
+    copy.f_copy_(x)?;
+    Ok(copy)
 }
 
 /// Add normal numbers to `x`, in which the images lie as `images` says and have these keys.
@@ -212,7 +227,7 @@ mod tests {
     fn other_trials_images_and_places_have_other_errors() {
         let digests: Arc<[u64]> = Arc::new([1, 2]);
         let of = |trial: u64, index: usize| {
-            let noise = Noise { sites: vec![[1.0, 1.0]; 3], logits: 1.0, trial };
+            let noise = Noise { images: 1.0, sites: vec![[1.0, 1.0]; 3], logits: 1.0, trial };
             let drawn = Drawn::new(noise);
             drawn.about(&digests);
             let images = Images { count: 2, axis: Some(0) };
@@ -223,15 +238,16 @@ mod tests {
             drawn.behind(index, &behind, images).unwrap();
             let logits = zeros(&[2, 5000], Kind::Float);
             drawn.logits(&logits).unwrap();
-            Tensor::cat(&[before, behind, logits], 0)
+            let shown = drawn.images(&zeros(&[2, 5000], Kind::Float)).unwrap().unwrap();
+            Tensor::cat(&[before, behind, logits, shown], 0)
         };
         let all = Tensor::cat(&[of(0, 0), of(0, 1), of(1, 0)], 0);
         let correlations = all.corrcoef();
-        for a in 0..18 {
+        for a in 0..24 {
             for b in 0..a {
                 let found = correlations.double_value(&[a, b]);
-                // The logits do not depend on the site.
-                let same = (a, b) == (10, 4) || (a, b) == (11, 5);
+                // Logits and images do not depend on the site.
+                let same = a < 16 && a == b + 8 && b >= 4;
                 assert!(if same { found > 0.999 } else { found.abs() < 0.07 }, "{a} {b} {found}");
             }
         }

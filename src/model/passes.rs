@@ -62,7 +62,7 @@ impl Passes<'_> {
             };
             let sites = self.tables[run.tables[0]];
             let start = Instant::now();
-            let mut pass = branch.map_or_else(|| model.begin(images), Ok)?;
+            let mut pass = branch.map_or_else(|| model.begin(images, sites), Ok)?;
             if run.then.is_empty() {
                 let logits = model.finish(images, pass, sites)?;
                 // Copying them there waits for the device.

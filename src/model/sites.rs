@@ -57,6 +57,8 @@ pub(super) struct Entry {
     pub kept: Mutex<Option<Tensor>>,
     /// Shape of the first input seen.
     pub shape: OnceLock<Vec<i64>>,
+    /// Of the first result.
+    pub result_shape: OnceLock<Vec<i64>>,
 }
 
 /// The table of one kind of pass: what every site computes, and what it counted.
@@ -86,6 +88,7 @@ impl Sites {
             weighted: Mutex::default(),
             kept: Mutex::default(),
             shape: OnceLock::new(),
+            result_shape: OnceLock::new(),
         });
         let (bounds, counters) = (Vec::new(), Counters::default());
         Sites { entries: entries.collect(), bounds, counters, noise: None, computed: AtomicUsize::new(0) }
@@ -215,5 +218,10 @@ impl Sites {
     /// The shape of the first input that site `index` was given, if it ran.
     pub fn shape(&self, index: usize) -> Option<&[i64]> {
         self.entries[index].shape.get().map(Vec::as_slice)
+    }
+
+    /// The shape of the first result of site `index`, if it ran.
+    pub fn result_shape(&self, index: usize) -> Option<&[i64]> {
+        self.entries[index].result_shape.get().map(Vec::as_slice)
     }
 }

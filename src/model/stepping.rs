@@ -51,7 +51,8 @@ impl Model {
     /// # Errors
     /// [`ModelError::Forward`].
     pub fn stepping(&self, images: Tensor) -> Result<Stepping, ModelError> {
-        let passes = [self.begin(&images)?, self.begin(&images)?];
+        let exact = self.exact();
+        let passes = [self.begin(&images, &exact)?, self.begin(&images, &exact)?];
         Ok(Stepping { images, passes })
     }
 

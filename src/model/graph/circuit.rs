@@ -82,7 +82,12 @@ impl Drawing<'_> {
         let result = match self.operation(node) {
             // A list, a view or the like is what it is made of.
             Operation::Free if operands.len() == 1 || node.operator.starts_with("prim::") => operands,
-            operation => vec![self.circuit.push(operation, &operands, &node.name)],
+            operation => {
+                let drawn = self.circuit.push(operation, &operands, &node.name);
+                let known = &mut self.circuit.nodes[drawn];
+                (known.gain, known.takes) = (node.gain, node.takes);
+                vec![drawn]
+            }
         };
         for &value in &node.outputs {
             self.nodes.insert(value, result.clone());

@@ -42,6 +42,10 @@ pub(super) struct Node {
     pub axis: i64,
     /// Whether it is a convolution whose weights can be packed for the CPU.
     pub packs: bool,
+    /// By how much its weights enlarge an independent error, root mean square over its results.
+    pub gain: Option<f64>,
+    /// Of a linear layer, how many numbers a result is made of.
+    pub takes: Option<u64>,
     /// Which site it is.
     pub site: Option<usize>,
     /// The block it stands in, and its place there; [`Graph::of`] fills it in.
