@@ -1,4 +1,4 @@
-//! scripts/verify_orion and scripts/verify_openfhe: what was exported, on ciphertexts.
+//! scripts/verify_orion, verify_openfhe and verify_noise: what was exported, and single operations, on ciphertexts.
 //!
 //! Where a library cannot be installed, which depends on the versions of Python and on a network, what is tested is that its program
 //! says so.
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use common::{calibrated, polyact_succeeds, python, root, run_python, text};
 use serde_json::Value;
 
-/// The exit code of both programs where the library cannot be installed.
+/// The exit code of the programs where the library cannot be installed.
 const NOTHING_FITS: i32 = 3;
 /// The two sites of the exported network that are evaluated.
 const FITTED: &str = "relu";
@@ -137,6 +137,17 @@ fn openfhe_computes_on_ciphertexts_what_was_written() {
     if let Some(rows) = rows("verify_openfhe", &[&common[..], &[text(&design)]].concat()) {
         assert_eq!(rows.len(), 2);
         as_forecast(&rows);
+    }
+}
+
+#[test]
+fn single_operations_have_the_noise_of_the_formulas() {
+    if let Some(rows) = rows("verify_noise", &["--scales", "30,40", "--ring", "4096"]) {
+        assert_eq!(rows.len(), 10);
+        for row in &rows {
+            let off = number(row, "measured") - number(row, "forecast");
+            assert!(off.abs() < 0.2, "{row}");
+        }
     }
 }
 

@@ -201,8 +201,7 @@ fn a_block_has_the_noise_of_an_independent_simulation() {
     let (quiet, noisy) = (margins("quiet.csv", &[]), margins("noisy.csv", &["--ckks", &ckks]));
     let squares: f64 = noisy.iter().zip(&quiet).map(|(noisy, quiet)| (noisy - quiet).powi(2)).sum();
     let found = (squares / quiet.len() as f64).sqrt();
-    let expected: f64 =
-        python("block_noise.py", &[text(&sites), "4096", "25", "400"]).trim().parse().unwrap();
+    let expected: f64 = python("block_noise.py", &[text(&sites), "4096", "25", "400"]).trim().parse().unwrap();
     let off = (found / expected).log2();
     assert!((-0.3..0.1).contains(&off), "2^{:.2} instead of 2^{:.2}", found.log2(), expected.log2());
 }

@@ -12,14 +12,15 @@ EXIT_CODES = "Exit codes: 0 done, 1 a file or value is wrong, 2 the command line
 
 
 def arguments(description, files_help, scales, ring):
-    """The parser of a program."""
+    """The parser of a program; of one that takes no files where nothing is said of them."""
     parser = argparse.ArgumentParser(
         description=description, epilog=EXIT_CODES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("files", metavar="FILE", nargs="+", help=files_help)
+    if files_help:
+        parser.add_argument("files", metavar="FILE", nargs="+", help=files_help)
+        parser.add_argument("--sites", metavar="NAME,..", default=[], type=_names, help="these sites only")
     parser.add_argument("--scales", metavar="BITS,..", default=scales, type=_scales, help=f"bits of the scale, {scales} by default")
     parser.add_argument("--ring", metavar="N", default=ring, type=_ring, help=f"ring dimension, a power of two, {ring} by default")
-    parser.add_argument("--sites", metavar="NAME,..", default=[], type=_names, help="these sites only")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     return parser
 
@@ -29,9 +30,10 @@ def start(library, parser, module, check=lambda path: None):
     given = parser.parse_args()
     name = os.path.basename(sys.argv[0])
     try:
-        files.chosen(given.files, given.sites)
-        for path in given.files:
-            check(path)
+        if "files" in given:
+            files.chosen(given.files, given.sites)
+            for path in given.files:
+                check(path)
         python = environment.python(library)
     except (files.Failure, environment.NoFit, OSError) as error:
         print(f"{name}: {error}", file=sys.stderr)

@@ -1,7 +1,6 @@
 """The block on ciphertexts of OpenFHE; started by scripts/verify_block in an environment that has it."""
 
 import json
-import math
 
 import numpy as np
 
@@ -11,24 +10,10 @@ from .block_command import SITES, arguments
 from .block_forecast import Network, Noise
 from .files import Failure, chosen
 from .stand_in import Number, levels_used
-from .with_openfhe import Keys
+from .with_openfhe import Keys, log2_deviation, noise_variance
 
-DECRYPTIONS = 4
 # Draws of the forecast for each image.
 DRAWS = 40
-
-
-def _variance(keys, ciphertext, plain, where):
-    """Of the noise in these slots, without what each decryption adds."""
-    shown = [keys.decrypt(ciphertext, len(plain)) for _ in range(DECRYPTIONS)]
-    if any(values is None for values in shown):
-        raise Failure("OpenFHE finds more noise than it can decode; give a larger scale")
-    errors = np.array(shown)[:, where] - plain[where]
-    return (errors.mean(0) ** 2).mean() - errors.var(0, ddof=1).mean() / DECRYPTIONS
-
-
-def _log2(variance):
-    return math.log2(max(variance, 1e-300)) / 2
 
 
 def _measure(block, images, ring, bits):
@@ -50,14 +35,14 @@ def _measure(block, images, ring, bits):
             if not np.allclose(numbers[where], exact[name].ravel(), atol=1e-9):
                 raise Failure(f"{name}: the slots do not hold what the network gives")
             noisy = alike if name == "logits" else where
-            measured = _variance(keys, block.rescaled(keys.context, ciphertext), numbers, noisy)
+            measured = noise_variance(keys, block.rescaled(keys.context, ciphertext), numbers, noisy)
             forecast = np.mean([(one[name] - exact[name]) ** 2 for one in drawn])
             found[name].append([measured, forecast, np.mean(np.abs(numbers[where]) > 1)])
     return [_row(name, bits, np.mean(rows, axis=0)) for name, rows in found.items()]
 
 
 def _row(name, bits, means):
-    measured, forecast = map(_log2, means[:2])
+    measured, forecast = map(log2_deviation, means[:2])
     outside = float(means[2]) if name.endswith(" in") else None
     return dict(place=name, bits=bits, measured=measured, forecast=forecast, outside=outside)
 

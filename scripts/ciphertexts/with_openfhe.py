@@ -13,6 +13,8 @@ from .stand_in import Number, StandIn, levels_used, products_of
 
 # Bits of the first modulus, of which the scale and the largest value have to leave one.
 FIRST_MODULUS = 60
+# Of each ciphertext whose noise is measured.
+DECRYPTIONS = 4
 
 
 class Keys:
@@ -47,6 +49,19 @@ class Keys:
             return None
         plaintext.SetLength(count)
         return np.array(plaintext.GetRealPackedValue()[:count])
+
+
+def noise_variance(keys, ciphertext, plain, where):
+    """Of the noise in these slots, without what each decryption adds."""
+    shown = [keys.decrypt(ciphertext, len(plain)) for _ in range(DECRYPTIONS)]
+    if any(values is None for values in shown):
+        raise Failure("OpenFHE finds more noise than it can decode; give a larger scale")
+    errors = np.array(shown)[:, where] - plain[where]
+    return (errors.mean(0) ** 2).mean() - errors.var(0, ddof=1).mean() / DECRYPTIONS
+
+
+def log2_deviation(variance):
+    return math.log2(max(variance, 1e-300)) / 2
 
 
 class Prepared:
