@@ -120,7 +120,7 @@ class Block:
 
 class _Run:
     def __init__(self, block, context):
-        self.block, self.context, self.evaluator = block, context, Evaluator(context)
+        self.block, self.context, self.evaluator = block, context, Evaluator(context, library=True)
 
     def site(self, at, x):
         return self.evaluator.site(self.block.sites[at], x)

@@ -4,13 +4,16 @@
 """
 
 from .plain import step
+from .series import Series
 
 
 class Evaluator:
-    """Evaluates sites, and counts the products of two ciphertexts: its own, and by degree the series that it leaves to the library."""
+    """Evaluates sites, and counts the products of two ciphertexts: its own, and by degree the series that it leaves to the library,
+    which with `library` are all that are the same in every slot."""
 
-    def __init__(self, context):
+    def __init__(self, context, library=False):
         self.context = context
+        self.library = library
         self.products = 0
         self.series_degrees = []
 
@@ -22,7 +25,7 @@ class Evaluator:
 
     def _function(self, site, x, channels=None):
         if len(site.polynomials) > 1:
-            return ByChannel(self, x, site.polynomials, channels).value()
+            return self._by_channel(x, site.polynomials, channels)
         if site.polynomials:
             (polynomial,) = site.polynomials
             return self.series(x, polynomial.chebyshev, polynomial.low, polynomial.high)
@@ -38,9 +41,24 @@ class Evaluator:
         return self.context.EvalMult(a, b)
 
     def series(self, x, chebyshev, low, high):
-        """OpenFHE halves the first coefficient, so twice c_0 is handed over."""
-        self.series_degrees.append(len(chebyshev) - 1)
-        return self.context.EvalChebyshevSeries(x, [2 * chebyshev[0], *chebyshev[1:]], low, high)
+        """By EvalChebyshevSeries, which halves the first coefficient, so twice c_0 is handed over; or as the header has it."""
+        if self.library:
+            self.series_degrees.append(len(chebyshev) - 1)
+            return self.context.EvalChebyshevSeries(x, [2 * chebyshev[0], *chebyshev[1:]], low, high)
+        t = x
+        if (low, high) != (-1, 1):
+            t = self.context.EvalMult(x, 2 / (high - low))
+            if low != -high:
+                t = self.context.EvalAdd(t, -(low + high) / (high - low))
+        return Series([[c] for c in chebyshev]).value(Arithmetic(self), t)
+
+    def _by_channel(self, x, polynomials, channels):
+        arithmetic = Arithmetic(self, channels)
+        t = arithmetic.times(x, [2 / (p.high - p.low) for p in polynomials])
+        t = arithmetic.add_numbers(t, [-(p.low + p.high) / (p.high - p.low) for p in polynomials])
+        length = max(len(p.chebyshev) for p in polynomials)
+        coefficient = lambda p, k: p.chebyshev[k] if k < len(p.chebyshev) else 0.0
+        return Series([[coefficient(p, k) for p in polynomials] for k in range(length)]).value(arithmetic, t)
 
     def _composition(self, x, stages, bound):
         """x*step(x/bound): the half of (x + x*sign(x/bound))/2 is in the last stage, and no product with the bound is left."""
@@ -58,58 +76,26 @@ class Evaluator:
         return values[0]
 
 
-class ByChannel:
-    """Polynomials of channels, evaluated together: coefficients are vectors over the slots, and p = q*T_g + r recursively, with T_g
-    for powers of two g from the number of baby steps on."""
+class Arithmetic:
+    """What a series is computed with; numbers are one for all slots, or one for each channel, of which `channels` says where they lie."""
 
-    def __init__(self, evaluator, x, polynomials, channels):
-        self.evaluator, self.context = evaluator, evaluator.context
-        used = [polynomials[channel] for channel in channels]
-        length = max(2, max(len(p.chebyshev) for p in polynomials))
-        coefficient = lambda p, k: p.chebyshev[k] if k < len(p.chebyshev) else 0.0
-        self.coefficients = [[coefficient(p, k) for p in used] for k in range(length)]
-        self.babies = 2
-        while self.babies**2 * 2 < length:
-            self.babies *= 2
-        scale = self._plain([2 / (p.high - p.low) for p in used])
-        offset = self._plain([-(p.low + p.high) / (p.high - p.low) for p in used])
-        self.powers = {1: self.context.EvalAdd(self.context.EvalMult(x, scale), offset)}
-
-    def value(self):
-        return self._value(self.coefficients)
+    def __init__(self, evaluator, channels=None):
+        self.product = evaluator.product
+        self.context, self.channels = evaluator.context, channels
 
     def _plain(self, numbers):
-        return self.context.MakeCKKSPackedPlaintext(numbers)
+        if len(numbers) == 1:
+            return float(numbers[0])
+        return self.context.MakeCKKSPackedPlaintext([float(numbers[channel]) for channel in self.channels])
 
-    def _power(self, k):
-        """T_k = 2 T_h T_(k-h) - T_|k-2h| for the largest power of two h below k, which is the least depth."""
-        if k not in self.powers:
-            h = 1
-            while 2 * h < k:
-                h *= 2
-            product = self.evaluator.product(self._power(h), self._power(k - h))
-            twice = self.context.EvalAdd(product, product)
-            rest = abs(k - 2 * h)
-            self.powers[k] = self.context.EvalSub(twice, self._power(rest) if rest else 1.0)
-        return self.powers[k]
+    def times(self, a, numbers):
+        return self.context.EvalMult(a, self._plain(numbers))
 
-    def _value(self, c):
-        if len(c) <= self.babies:
-            total = None
-            for k in range(1, len(c)):
-                term = self.context.EvalMult(self._power(k), self._plain(c[k]))
-                total = term if total is None else self.context.EvalAdd(total, term)
-            return self.context.EvalAdd(total, self._plain(c[0]))
-        g = self.babies
-        while 2 * g < len(c):
-            g *= 2
-        # c_(g+j) T_(g+j) = 2 c_(g+j) T_g T_j - c_(g+j) T_(g-j).
-        rest, quotient = [list(row) for row in c[:g]], [list(row) for row in c[g:]]
-        for j in range(1, len(quotient)):
-            rest[g - j] = [a - b for a, b in zip(rest[g - j], quotient[j])]
-            quotient[j] = [2 * a for a in quotient[j]]
-        if len(quotient) == 1:
-            product = self.context.EvalMult(self._power(g), self._plain(quotient[0]))
-        else:
-            product = self.evaluator.product(self._power(g), self._value(quotient))
-        return self.context.EvalAdd(product, self._value(rest))
+    def add(self, a, b):
+        return self.context.EvalAdd(a, b)
+
+    def subtract(self, a, b):
+        return self.context.EvalSub(a, b)
+
+    def add_numbers(self, a, numbers):
+        return self.context.EvalAdd(a, self._plain(numbers))

@@ -27,3 +27,4 @@ counted in this version for degrees up to 33; of others none are told.
 
 {EXPLANATION}"""
 PARSER = program.arguments(DESCRIPTION, "what polyact wrote, or a folder with its sites.json", scales="35,40,50", ring=4096)
+PARSER.add_argument("--library", action="store_true", help="evaluate series by the library's own EvalChebyshevSeries, where they are one for all slots")

@@ -67,34 +67,35 @@ def log2_deviation(variance):
 class Prepared:
     """A site with its values, and what an evaluation of it will need."""
 
-    def __init__(self, site, slots):
+    def __init__(self, site, slots, library):
         if len(site.polynomials) > slots // 2:
             raise Failure(f"--ring {2 * slots}: {len(site.polynomials)} channels of {site.name} need a ring of four slots each or more")
-        self.site = site
+        self.site, self.library = site, library
         self.channels = plain.channels_of(site, slots)
         self.x = plain.points(site, slots, self.channels)
         self.exact = plain.exact(site, self.x)
         self.plain = plain.evaluated(site, self.x, self.channels)
-        self.levels = levels_used(self.evaluate(Evaluator(StandIn()), Number))
+        self.levels = levels_used(self.evaluate(StandIn(), Number)[0])
 
-    def evaluate(self, evaluator, encrypt):
+    def evaluate(self, context, encrypt):
+        """The result, and who evaluated it."""
+        evaluator = Evaluator(context, self.library)
         x = [encrypt(values) for values in self.x] if self.site.kind == "max" else encrypt(self.x)
-        return evaluator.site(self.site, x, None if self.channels is None else self.channels.tolist())
+        return evaluator.site(self.site, x, None if self.channels is None else self.channels.tolist()), evaluator
 
     def bits_of_largest(self):
         return max(0, math.ceil(math.log2(max(np.abs(self.x).max(), np.abs(self.plain).max()))))
 
 
 def _measure(prepared, keys, bits):
-    evaluator = Evaluator(keys.context)
-    ciphertext = prepared.evaluate(evaluator, keys.encrypt)
+    ciphertext, evaluator = prepared.evaluate(keys.context, keys.encrypt)
     values = keys.decrypt(ciphertext, len(prepared.exact))
     counts = dict(levels=levels_used(ciphertext), library=prepared.levels, products=products_of(evaluator))
     return table.row(prepared.site, bits, values, prepared.exact, prepared.plain, **counts)
 
 
 def _work(given):
-    all_prepared = [Prepared(site, given.ring // 2) for site in chosen(given.files, given.sites)]
+    all_prepared = [Prepared(site, given.ring // 2, given.library) for site in chosen(given.files, given.sites)]
     most = FIRST_MODULUS - 1 - max(prepared.bits_of_largest() for prepared in all_prepared)
     if max(given.scales) > most:
         raise Failure(f"--scales {max(given.scales)}: leaves no room for the largest values; give at most {most}")

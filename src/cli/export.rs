@@ -35,7 +35,7 @@ enum Format {
     Json,
     /// Go, for Lattigo: vectors of polynomials with the slots of each channel
     Lattigo,
-    /// A C++ header, for OpenFHE
+    /// A C++ header, for OpenFHE, and a program that evaluates every site
     Openfhe,
     /// Python, for Orion: a module a site
     Orion,
@@ -55,8 +55,11 @@ docs/coefficients.md explains every form.";
 
 /// How the files of the libraries begin, where they are not the same in every export.
 const BEGINNINGS: &[&[u8]] = &[
-    b"// Package activation has what", b"// What stands in for the activations",
-    b"\"\"\"What stands in for the activations", b"/",
+    b"// Package activation has what",
+    b"// What stands in for the activations",
+    b"// Evaluates every site of activations",
+    b"\"\"\"What stands in for the activations",
+    b"/",
 ];
 
 impl Arguments {
@@ -82,10 +85,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { model: options, substitution, format, out } = arguments;
     let library = format.library();
     let sites_file = out.join("sites.json");
-    let source_file = library.map(|library| out.join(library.file()));
+    let names = library.map_or(&[][..], Library::files);
+    let source_files: Vec<PathBuf> = names.iter().map(|name| out.join(name)).collect();
     std::fs::create_dir_all(out).map_err(|source| super::output::failure("--out", out, source))?;
     let files = substitution.files(Files::default()).reads("--model", &*options.model);
-    files.writes("--out", &*sites_file, FITS).writes("--out", source_file.as_deref(), BEGINNINGS).check()?;
+    let files = files.writes("--out", &*sites_file, FITS);
+    source_files.iter().fold(files, |files, path| files.writes("--out", &**path, BEGINNINGS)).check()?;
 
     let configuration = substitution.read()?;
     let models = options.load()?;
@@ -94,10 +99,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     tell_not_polynomial(model);
     tell_one_for_all(model.sites(), &resolved);
     let sites = resolved.polynomials(model.sites(), model.sha256())?;
-    let source = library.map(|library| library.source(&sites)).transpose()?;
+    let sources = library.map(|library| library.sources(&sites)).transpose()?.unwrap_or_default();
     write("--out", &sites_file, sites.text()?.as_bytes())?;
     let mut written = vec![sites_file];
-    if let (Some(source), Some(path)) = (source, source_file) {
+    for (source, path) in sources.iter().zip(source_files) {
         write("--out", &path, source.text.as_bytes())?;
         written.push(path);
     }

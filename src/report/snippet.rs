@@ -6,12 +6,12 @@
 //! - Lattigo: for each stage the decimal strings of d_0, d_1, … for `NewPolynomial` of circuits/ckks/minimax in v6
 //!   (minimax_composite_polynomial.go), which sets the interval [−1, 1], evaluates Σ d_k T_k, and takes a precision of as
 //!   many bits as the longest string has digits. In v5.0 it is `hefloat.NewMinimaxCompositePolynomial`.
-//! - OpenFHE: `EvalChebyshevSeries(ciphertext, coefficients, a, b)` evaluates d_0/2 + Σ d_k T_k, the convention of its
-//!   `EvalChebyshevCoefficients` (src/core/lib/math/chebyshev.cpp); d_0 is zero here. With a = −1, b = 1 it spends one
-//!   level less (src/pke/examples/FUNCTION_EVALUATION.md).
+//! - OpenFHE: the class [`Series`](super::export::SERIES) of `export`, at less depth and in fewer products than its own
+//!   `EvalChebyshevSeries`, whose first coefficient counts half; d_0 is zero here.
 //! - Orion: `_Sign` in orion/nn/activation.py composes series on [−1, 1] whose last one runs from 0 to 1 instead of from
 //!   −1 to 1, so that ReLU is x·sign(x); its `fit` asks the backend for them, and the snippet's own `fit` brings them.
 
+use super::export::SERIES;
 use crate::minimax::{Composite, CostTable, Real, decimal, to_f64};
 
 /// Significant digits of the decimal strings: more than the 128 bits of the widest ciphertext scale.
@@ -37,27 +37,20 @@ pub fn lattigo(composite: &Composite, costs: CostTable) -> String {
 /// C++, for OpenFHE.
 pub fn openfhe(composite: &Composite, costs: CostTable) -> String {
     let rows = rows(composite, |d| format!("{:e}", to_f64(d)), "0", "    {", "},");
-    let levels = match costs {
-        CostTable::OpenFhe => "The depth above is that of its own evaluation.",
-        _ => {
-            "Its own evaluation takes more levels than the depth above: for the degree of each stage\n\
-             // see its FUNCTION_EVALUATION.md."
-        }
-    };
     format!(
-        "{}// Each row has the Chebyshev coefficients of one stage on [-1,1], for EvalChebyshevSeries. OpenFHE halves the first\n\
-         // one of a row, which is 0. {levels}\n\
+        "{}// Each row has the Chebyshev coefficients of one stage on [-1,1]. EvalSign takes {} levels, the least possible, which is\n\
+         // fewer than EvalChebyshevSeries takes; Series(stage).Products() says how many products of two ciphertexts a stage takes.\n\
          #pragma once\n\n\
-         #include <vector>\n\n\
-         #include \"openfhe.h\"\n\n\
+         {SERIES}\n\
          // The composition, first stage first.\n\
          inline const std::vector<std::vector<double>> SIGN = {{\n{rows}}};\n\n\
-         // sign(x) for |x| <= 1; ReLU(x) = (x + x*sign(x))/2.\n\
+         // sign(x) for |x| <= 1; ReLU(x) = (x + x*sign(x))/2. It needs the key of EvalMultKeyGen.\n\
          inline lbcrypto::Ciphertext<lbcrypto::DCRTPoly> EvalSign(lbcrypto::Ciphertext<lbcrypto::DCRTPoly> x) {{\n    \
          for (const auto& stage : SIGN)\n        \
-         x = x->GetCryptoContext()->EvalChebyshevSeries(x, stage, -1.0, 1.0);\n    \
+         x = activation::Series(stage).Value(x);\n    \
          return x;\n}}\n",
         header(composite, costs, "// "),
+        CostTable::Best.sign(&composite.degrees()).depth,
     )
 }
 
@@ -178,7 +171,7 @@ mod tests {
     #[test]
     fn openfhe_has_the_composition_in_its_convention() {
         for composite in composites() {
-            check(&composite, &read(&openfhe(&composite, CostTable::Published), "    {", "},"), 0.5);
+            check(&composite, &read(&openfhe(&composite, CostTable::Published), "    {", "},"), 1.0);
         }
     }
 
@@ -196,6 +189,5 @@ mod tests {
         }
         let of_library = openfhe(composite, CostTable::OpenFhe);
         assert!(of_library.contains("depth 17 and 30 non-scalar multiplications, as in OpenFHE 1.5;"), "{of_library}");
-        assert!(!of_library.contains("more levels"));
     }
 }

@@ -19,9 +19,9 @@ from ciphertexts.stand_in import Number, StandIn, levels_used, products_of
 SLOTS = 512
 
 
-def evaluate(site, x, channels=None):
+def evaluate(site, x, channels=None, library=False):
     """What the stand-in gives, with the levels and products that it took."""
-    evaluator = Evaluator(StandIn())
+    evaluator = Evaluator(StandIn(), library)
     given = [Number(values) for values in x] if site.kind == "max" else Number(x)
     result = evaluator.site(site, given, None if channels is None else channels.tolist())
     return result.values, levels_used(result), products_of(evaluator)
@@ -58,7 +58,12 @@ def difference_of(written, site):
     x = plain.points(site, SLOTS, channels)
     expected = largest_of_four(written, x) if site.kind == "max" else r(written, x, channels)
     found, levels, products = evaluate(site, x, channels)
+    # x takes a level to be scaled, where it is not in [-1, 1] already.
+    assert levels in (site.rounds * site.depth, site.rounds * (site.depth + 1)), (site.name, levels)
+    assert 0 < products <= site.products * (2**site.rounds - 1), (site.name, products)
+    by_library, levels, products = evaluate(site, x, channels, library=True)
     assert levels >= site.depth and (products is None or products > 0), site.name
+    np.testing.assert_allclose(by_library, found, atol=1e-9)
     np.testing.assert_allclose(plain.evaluated(site, x, channels), expected, atol=1e-9)
     return np.abs(found - expected).max()
 
@@ -107,12 +112,32 @@ def a_wrong_coefficient_is_seen(folder):
 
 
 def schedule_of_channels():
-    """Degree 15 in 3 + 1 + 3 products as the header has it, and six levels with the scaling of x."""
-    polynomials = [files.Polynomial(-1.0, 2.0, [1.0 / (k + c) for k in range(16)]) for c in (1, 2)]
-    site = files.Site("two", "relu", [(-1.0, 2.0)] * 2, 1.0, 4, 8, polynomials=polynomials)
-    channels = plain.channels_of(site, SLOTS)
-    _, levels, products = evaluate(site, plain.points(site, SLOTS, channels), channels)
-    assert (levels, products) == (6, 7), (levels, products)
+    """Degree 15 in 3 + 1 + 3 products, and four levels with one more for the scaling of x; where the leading coefficient of a channel is
+    too small beside others, one product more."""
+    for last, expected in [(1.0 / 16, 7), (1e-4, 8)]:
+        polynomials = [files.Polynomial(-1.0, 2.0, [1.0 / (k + c) for k in range(15)] + [last]) for c in (1, 2)]
+        site = files.Site("two", "relu", [(-1.0, 2.0)] * 2, 1.0, 4, 8, polynomials=polynomials)
+        channels = plain.channels_of(site, SLOTS)
+        x = plain.points(site, SLOTS, channels)
+        found, levels, products = evaluate(site, x, channels)
+        assert (levels, products) == (5, expected), (levels, products)
+        np.testing.assert_allclose(found, plain.evaluated(site, x, channels), atol=1e-11)
+
+
+def series_of_all_degrees():
+    """Depth and products of series of any degree: the least depth, and for odd ones the fewest products known up to degree 31."""
+    fewest = dict(zip(range(3, 32, 2), [2, 3, 4, 5, 5, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11]))
+    random, x = np.random.default_rng(0), np.linspace(-1, 1, 101)
+    for n in range(1, 128):
+        for every in (1, 2) if n % 2 else (1,):
+            c = np.zeros(n + 1)
+            c[n % 2 if every == 2 else 0 :: every] = random.uniform(0.5, 1, len(c[n % 2 if every == 2 else 0 :: every]))
+            context = StandIn()
+            evaluator = Evaluator(context)
+            result = evaluator.series(Number(x), list(c), -1, 1)
+            assert result.level == max(1, int(np.ceil(np.log2(n + 1)))), n
+            assert every == 1 or evaluator.products == fewest.get(n, evaluator.products), (n, evaluator.products)
+            np.testing.assert_allclose(result.values, chebval(x, c), atol=1e-10)
 
 
 def where_nothing_fits_one_line_says_so():
@@ -133,6 +158,7 @@ def main():
     for folder in folders:
         a_wrong_coefficient_is_seen(folder)
     schedule_of_channels()
+    series_of_all_degrees()
     where_nothing_fits_one_line_says_so()
     print(worst)
 

@@ -1,6 +1,6 @@
 """What `polyact export` writes for a library, against numpy on its sites.json; prints the largest difference at any site.
 
-    exported_sites.py openfhe DIR    the header, compiled against tests/cpp/openfhe.h
+    exported_sites.py openfhe DIR    the header and its program, compiled against tests/cpp/openfhe.h; levels and products too
     exported_sites.py heir DIR       the functions, operation by operation
 """
 
@@ -48,17 +48,59 @@ def inputs(site):
     return np.repeat(np.arange(len(ends)), 23), np.concatenate(points)
 
 
-def openfhe():
+def scaled(site, channels, x):
+    """Into [-1, 1] where `x` is in range."""
+    if site["composition"]:
+        return x / site["composition"]["bound"]
+    ends = [site["polynomials"][c]["interval"] for c in channels]
+    return np.array([(2 * v - low - high) / (high - low) for v, (low, high) in zip(x, ends)])
+
+
+def compiled(source):
     here = pathlib.Path(__file__).parent.parent / "cpp"
-    program = folder / "exported_sites"
+    program = folder / source.stem
     flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", f"-I{here}", f"-I{folder}"]
-    subprocess.run(["c++", *flags, here / "exported_sites.cpp", "-o", program], check=True)
+    subprocess.run(["c++", *flags, source, "-o", program], check=True)
+    return program
+
+
+def openfhe():
     lines = []
     for site in sites:
         channels, x = inputs(site)
-        lines.append(" ".join([str(len(x)), *(f"{c} {v!r}" for c, v in zip(channels.tolist(), x.tolist()))]))
+        t = scaled(site, channels, x)
+        lines.append(" ".join([str(len(x)), *(f"{c} {v!r} {w!r}" for c, v, w in zip(channels.tolist(), x.tolist(), t.tolist()))]))
+    program = compiled(pathlib.Path(__file__).parent.parent / "cpp" / "exported_sites.cpp")
     output = subprocess.run([program], input="\n".join(lines), capture_output=True, text=True, check=True).stdout
-    return [np.array(line.split()[1:], dtype=float) for line in output.splitlines()]
+    found = [np.array(line.split(), dtype=float) for line in output.splitlines()]
+    assert len(found) == 2 * len(sites)
+    for site, (levels, products, *values), (scaled_levels, scaled_products, *scaled_values) in zip(sites, found[::2], found[1::2]):
+        again = 1 if site["kind"] == "relu6" and site["composition"] else 0
+        assert (levels, scaled_levels) == (site["depth"] + 1, site["depth"] + again), (site["site"], levels, scaled_levels)
+        assert products == scaled_products <= site["mults"], (site["site"], products, site["mults"])
+        known = [FEWEST.get(len(stage) - 1, 0) for stage in (site["composition"] or {"stages": []})["stages"]]
+        assert products >= sum(known)
+        if site["composition"] and 0 not in known and site["kind"] != "relu6":
+            assert products == sum(known) + 1, (site["site"], products)
+        difference = np.abs(np.array(values) - np.array(scaled_values)).max()
+        assert difference < 1e-9, (site["site"], difference)
+    the_program_says_that_every_forecast_is_kept()
+    return [np.array(line[2:]) for line in found[::2]]
+
+
+# Products of two ciphertexts for the degrees of the stages that are exported in tests/libraries.rs, all at the least depth.
+FEWEST = {3: 2, 5: 3, 7: 4, 13: 7, 15: 7, 27: 10}
+
+
+def the_program_says_that_every_forecast_is_kept():
+    program = compiled(folder / "main.cpp")
+    output = subprocess.run([program, "45", "8192"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in output.splitlines()[3:]]
+    assert [(row[0], row[-1]) for row in rows] == [(site["site"], "yes") for site in sites], output
+    for row, site in zip(rows, sites):
+        assert int(row[1]) == site["depth"] + 1, row
+        assert 0.5 * site["worst"] < float(row[2]) <= 1.05 * site["worst"], row
+    assert subprocess.run([program, "70"], capture_output=True).returncode == 2
 
 
 def mlir(function, x):

@@ -4,8 +4,8 @@
 //!
 //! - Lattigo: Go that reads the JSON form beside it, and gives a `PolynomialVector` of circuits/ckks/polynomial with the slots of each
 //!   channel, or a `minimax.Polynomial` (v6).
-//! - OpenFHE: a C++ header with all numbers; `EvalChebyshevSeries` for one polynomial, and for polynomials of channels a baby-step
-//!   giant-step evaluation with vectors of coefficients, which the library does not have.
+//! - OpenFHE: a C++ header with all numbers and an evaluation of Chebyshev series that takes less depth and fewer products than the
+//!   library's, also with vectors of coefficients for polynomials of channels; and a program that evaluates every site.
 //! - Orion: Python that reads the JSON form beside it, and gives a module for each site.
 //! - HEIR: a function in MLIR for each site, of `polynomial.eval` with `domain_lower` and `domain_upper`.
 //! - ANT-ACE: its option `relu_vr`; the compiler takes the ranges of ReLUs and designs polynomials of its own.
@@ -17,6 +17,7 @@ mod openfhe;
 use crate::activation::{SitePolynomial, SitePolynomials};
 
 pub use ace::relu_vr;
+pub use openfhe::SERIES;
 
 /// Who is to take the sites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,14 +47,14 @@ pub struct ExportError {
 }
 
 impl Library {
-    /// The name of its file.
-    pub fn file(self) -> &'static str {
+    /// The names of its files, in the order of [`Library::sources`].
+    pub fn files(self) -> &'static [&'static str] {
         match self {
-            Library::Lattigo => "activations.go",
-            Library::Openfhe => "activations.h",
-            Library::Orion => "activations.py",
-            Library::Heir => "activations.mlir",
-            Library::Ace => "relu_vr.txt",
+            Library::Lattigo => &["activations.go"],
+            Library::Openfhe => &["activations.h", "main.cpp"],
+            Library::Orion => &["activations.py"],
+            Library::Heir => &["activations.mlir"],
+            Library::Ace => &["relu_vr.txt"],
         }
     }
 
@@ -61,25 +62,25 @@ impl Library {
     ///
     /// # Errors
     /// [`ExportError`] where it has no polynomials for single channels.
-    pub fn source(self, sites: &SitePolynomials) -> Result<Source, ExportError> {
+    pub fn sources(self, sites: &SitePolynomials) -> Result<Vec<Source>, ExportError> {
         let alone = |library| match sites.sites.iter().find(|site| site.polynomials.len() > 1) {
             Some(site) => Err(ExportError { site: site.site.clone(), library }),
             None => Ok(()),
         };
-        let text = match self {
-            Library::Lattigo => include_str!("lattigo.go").to_owned(),
-            Library::Openfhe => openfhe::header(sites),
+        let texts = match self {
+            Library::Lattigo => vec![include_str!("lattigo.go").to_owned()],
+            Library::Openfhe => vec![openfhe::header(sites), openfhe::MAIN.to_owned()],
             Library::Orion => {
                 alone("Orion")?;
-                include_str!("orion.py").to_owned()
+                vec![include_str!("orion.py").to_owned()]
             }
             Library::Heir => {
                 alone("HEIR")?;
-                heir::module(sites)
+                vec![heir::module(sites)]
             }
-            Library::Ace => ace::option(sites),
+            Library::Ace => vec![ace::option(sites)],
         };
-        Ok(Source { name: self.file(), text })
+        Ok(self.files().iter().zip(texts).map(|(name, text)| Source { name, text }).collect())
     }
 }
 

@@ -1,17 +1,13 @@
-// What stands in for the activations of one network, written by polyact for OpenFHE. Products need the key of EvalMultKeyGen.
+// What stands in for the activations of one network, written by polyact for OpenFHE. Products need the key of EvalMultKeyGen, and
+// nothing needs rotations. Levels(site) says how many levels an evaluation takes; a ciphertext that has fewer is to be bootstrapped
+// before. main.cpp evaluates every site.
 #pragma once
 
-#include <algorithm>
-#include <map>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
-#include "openfhe.h"
-
+@SERIES@
 namespace activation {
-
-using Ciphertext = lbcrypto::Ciphertext<lbcrypto::DCRTPoly>;
 
 // c_0 + c_1 T_1(t) + c_2 T_2(t) + ..., t = (2x - low - high)/(high - low).
 struct Polynomial {
@@ -23,6 +19,8 @@ struct Site {
     std::string name;
     // relu, relu6 or maxpool.
     std::string kind;
+    // The ends of the inputs, of a max-pool those of what it compares; and the largest error there.
+    double low, high, worst;
     // Of a composition: what x is divided by, and the stages of sign, each from [-1,1] into [-1,1].
     double bound;
     std::vector<std::vector<double>> stages;
@@ -30,123 +28,77 @@ struct Site {
     std::vector<Polynomial> polynomials;
 };
 
-// The same series as EvalChebyshevSeries takes it: it halves the first coefficient.
-inline Ciphertext Series(const Ciphertext& x, std::vector<double> chebyshev, double low, double high) {
-    chebyshev[0] *= 2;
-    return x->GetCryptoContext()->EvalChebyshevSeries(x, chebyshev, low, high);
+// c_0 + c_1 T_1(t) + ... for the t of a polynomial, or for that of the channel in each slot.
+inline Series SeriesOf(const std::vector<Polynomial>& polynomials) {
+    size_t length = 1;
+    for (const auto& p : polynomials)
+        length = std::max(length, p.chebyshev.size());
+    std::vector<Numbers> all(length, Numbers(polynomials.size()));
+    for (size_t i = 0; i < polynomials.size(); i++)
+        for (size_t k = 0; k < polynomials[i].chebyshev.size(); k++)
+            all[k][i] = polynomials[i].chebyshev[k];
+    return Series(std::move(all));
 }
 
-// x*step(x/bound), with a step from 0 to 1: the half of (x + x*sign(x/bound))/2 is folded into its last stage.
-inline Ciphertext Composition(const Ciphertext& x, const std::vector<std::vector<double>>& stages, double bound) {
-    auto context = x->GetCryptoContext();
-    auto t = context->EvalMult(x, 1 / bound);
-    for (size_t i = 0; i < stages.size(); i++) {
-        auto stage = stages[i];
-        if (i + 1 == stages.size()) {
-            for (auto& c : stage)
-                c /= 2;
-            stage[0] += 0.5;
-        }
-        t = Series(t, stage, -1, 1);
-    }
-    return context->EvalMult(x, t);
+// factor*size*step(t), with a step from 0 to 1: the half of (1 + sign(t))/2, and `size`, are folded into its last stage.
+inline Ciphertext Composition(const Ciphertext& factor, Ciphertext t, double size, std::vector<std::vector<double>> stages) {
+    for (auto& c : stages.back())
+        c *= size / 2;
+    stages.back()[0] += size / 2;
+    for (const auto& stage : stages)
+        t = Series(stage).Value(t);
+    return t->GetCryptoContext()->EvalMult(factor, t);
 }
 
-// Polynomials of channels, evaluated together: coefficients are vectors over the slots, and p = q*T_g + r recursively, with T_g for
-// powers of two g from the number of baby steps on.
-class ByChannel {
-public:
-    // channels[slot] is the channel that lies there, or negative where nothing does.
-    ByChannel(const Ciphertext& x, const std::vector<Polynomial>& polynomials, const std::vector<int>& channels)
-        : context(x->GetCryptoContext()) {
-        size_t length = 2;
-        for (const auto& p : polynomials)
-            length = std::max(length, p.chebyshev.size());
-        std::vector<double> scale(channels.size()), offset(channels.size());
-        series.assign(length, std::vector<double>(channels.size()));
-        for (size_t slot = 0; slot < channels.size(); slot++) {
-            if (channels[slot] < 0)
-                continue;
-            const auto& p = polynomials.at(channels[slot]);
-            scale[slot] = 2 / (p.high - p.low);
-            offset[slot] = -(p.low + p.high) / (p.high - p.low);
-            for (size_t k = 0; k < p.chebyshev.size(); k++)
-                series[k][slot] = p.chebyshev[k];
-        }
-        while (babies * babies * 2 < length)
-            babies *= 2;
-        powers[1] = context->EvalAdd(context->EvalMult(x, Plain(scale)), Plain(offset));
-    }
+// Levels that Evaluate takes, or EvaluateScaled if `scaled`.
+inline size_t Levels(const Site& site, bool scaled = false) {
+    size_t levels = scaled && (site.kind != "relu6" || site.stages.empty()) ? 0 : 1;
+    if (!site.polynomials.empty())
+        return levels + SeriesOf(site.polynomials).Depth();
+    for (const auto& stage : site.stages)
+        levels += Series(stage).Depth();
+    return levels + 1;
+}
 
-    Ciphertext Value() { return Value(series); }
+// Where one of several channels lies has to be told.
+inline void CheckChannels(const Site& site, const std::vector<int>& channels) {
+    if (site.polynomials.size() > 1 && channels.empty())
+        throw std::invalid_argument(site.name + " has a polynomial for each channel; say which lies in which slot");
+}
 
-private:
-    using Vectors = std::vector<std::vector<double>>;
-
-    lbcrypto::CryptoContext<lbcrypto::DCRTPoly> context;
-    Vectors series;
-    size_t babies = 2;
-    std::map<size_t, Ciphertext> powers;
-
-    lbcrypto::Plaintext Plain(const std::vector<double>& numbers) { return context->MakeCKKSPackedPlaintext(numbers); }
-
-    // T_k = 2 T_h T_(k-h) - T_|k-2h| for the largest power of two h below k, which is the least depth.
-    const Ciphertext& T(size_t k) {
-        if (auto known = powers.find(k); known != powers.end())
-            return known->second;
-        size_t h = 1;
-        while (2 * h < k)
-            h *= 2;
-        auto product = context->EvalMult(T(h), T(k - h));
-        auto twice = context->EvalAdd(product, product);
-        size_t rest = h > k - h ? 2 * h - k : k - 2 * h;
-        powers[k] = rest == 0 ? context->EvalSub(twice, 1.0) : context->EvalSub(twice, T(rest));
-        return powers[k];
-    }
-
-    Ciphertext Value(const Vectors& c) {
-        if (c.size() <= babies) {
-            Ciphertext sum;
-            for (size_t k = 1; k < c.size(); k++) {
-                auto term = context->EvalMult(T(k), Plain(c[k]));
-                sum = k == 1 ? term : context->EvalAdd(sum, term);
-            }
-            return context->EvalAdd(sum, Plain(c[0]));
-        }
-        size_t g = babies;
-        while (2 * g < c.size())
-            g *= 2;
-        // c_(g+j) T_(g+j) = 2 c_(g+j) T_g T_j - c_(g+j) T_(g-j).
-        Vectors quotient(c.begin() + g, c.end()), rest(c.begin(), c.begin() + g);
-        for (size_t j = 1; j < quotient.size(); j++) {
-            for (size_t slot = 0; slot < quotient[j].size(); slot++) {
-                rest[g - j][slot] -= quotient[j][slot];
-                quotient[j][slot] *= 2;
-            }
-        }
-        auto product = quotient.size() == 1 ? context->EvalMult(T(g), Plain(quotient[0]))
-                                            : context->EvalMult(T(g), Value(quotient));
-        return context->EvalAdd(product, Value(rest));
-    }
-};
+// What Evaluate gives of t in [-1,1]: t = (2x - low - high)/(high - low) of a polynomial, t = x/bound of a composition. The layer before,
+// multiplied by that, gives t without a level of its own.
+inline Ciphertext EvaluateScaled(const Ciphertext& t, const Site& site, const std::vector<int>& channels = {}) {
+    CheckChannels(site, channels);
+    if (!site.polynomials.empty())
+        return SeriesOf(site.polynomials).Value(t, channels);
+    auto context = t->GetCryptoContext();
+    auto relu = Composition(t, t, site.bound, site.stages);
+    if (site.kind != "relu6")
+        return relu;
+    double wider = site.bound + 6;
+    auto behind = context->EvalSub(context->EvalMult(t, site.bound / wider), 6 / wider);
+    return context->EvalSub(relu, Composition(behind, behind, wider, site.stages));
+}
 
 // What stands at the site for ReLU or ReLU6, or for ReLU in max(a, b) = b + ReLU(a - b). `channels` is needed where there is a
 // polynomial for each channel: of each slot, the channel that lies there, or a negative number.
 inline Ciphertext Evaluate(const Ciphertext& x, const Site& site, const std::vector<int>& channels = {}) {
+    CheckChannels(site, channels);
     auto context = x->GetCryptoContext();
-    if (site.polynomials.size() > 1) {
-        if (channels.empty())
-            throw std::invalid_argument(site.name + " has a polynomial for each channel; say which lies in which slot");
-        return ByChannel(x, site.polynomials, channels).Value();
+    if (!site.polynomials.empty()) {
+        Numbers scale, offset;
+        for (const auto& p : site.polynomials) {
+            scale.push_back(2 / (p.high - p.low));
+            offset.push_back(-(p.low + p.high) / (p.high - p.low));
+        }
+        return EvaluateScaled(Series::Plus(Series::Times(x, scale, channels), offset, channels), site, channels);
     }
-    if (site.polynomials.size() == 1) {
-        const auto& p = site.polynomials[0];
-        return Series(x, p.chebyshev, p.low, p.high);
-    }
-    auto relu = Composition(x, site.stages, site.bound);
+    auto relu = Composition(x, context->EvalMult(x, 1 / site.bound), 1, site.stages);
     if (site.kind != "relu6")
         return relu;
-    return context->EvalSub(relu, Composition(context->EvalSub(x, 6.0), site.stages, site.bound + 6));
+    auto behind = context->EvalSub(x, 6.0);
+    return context->EvalSub(relu, Composition(behind, context->EvalMult(behind, 1 / (site.bound + 6)), 1, site.stages));
 }
 
 // The larger of two values at a max-pool.

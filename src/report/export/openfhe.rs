@@ -1,14 +1,18 @@
-//! A C++ header for OpenFHE.
-//!
-//! `EvalChebyshevSeries` halves its first coefficient (src/core/lib/math/chebyshev.cpp), so twice c_0 is handed over.
+//! A C++ header for OpenFHE, with the evaluation of series in the fewest products, and a program that evaluates every site with it.
 
 use std::fmt::Write;
 
 use super::said;
 use crate::activation::{SitePolynomial, SitePolynomials};
 
+/// The class `Series` and what it needs, which `polyact design` writes too.
+pub const SERIES: &str = include_str!("series.h");
+
+/// The program.
+pub(super) const MAIN: &str = include_str!("openfhe_main.cpp");
+
 pub(super) fn header(sites: &SitePolynomials) -> String {
-    let mut text = include_str!("openfhe.h").to_owned();
+    let mut text = include_str!("openfhe.h").replace("@SERIES@\n", SERIES);
     text +=
         "\nnamespace activation {\n\n// All sites that are approximate.\ninline const std::vector<Site> SITES = {\n";
     for site in sites.sites.iter().filter(|site| !site.is_exact()) {
@@ -18,7 +22,9 @@ pub(super) fn header(sites: &SitePolynomials) -> String {
 }
 
 fn entry(site: &SitePolynomial) -> String {
-    let mut text = format!("    // {}\n    {{{:?}, {:?}, ", said(site), site.site, site.kind);
+    let [low, high] = site.range.unwrap_or_default();
+    let mut text =
+        format!("    // {}\n    {{{:?}, {:?}, {low:e}, {high:e}, {:e}, ", said(site), site.site, site.kind, site.worst);
     let bound = site.composition.as_ref().map_or(0.0, |composition| composition.bound);
     let _ = write!(text, "{bound:e}, {{");
     for stage in site.composition.iter().flat_map(|composition| &composition.stages) {
