@@ -7,6 +7,7 @@
 mod common;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use common::{calibrated, polyact_succeeds, python, root, run_python, text};
 use serde_json::Value;
@@ -119,7 +120,24 @@ fn modules_of_orion_compute_on_ciphertexts_what_was_exported() {
         // A layer before it scales a polynomial; x/B of a composition takes a level.
         let taken: Vec<f64> = rows.iter().map(|row| number(row, "levels") - number(row, "polyact")).collect();
         assert_eq!(taken, [0.0, 1.0]);
+        the_exported_file_checks_itself(&out);
     }
+}
+
+/// Run as a program, the file evaluates the sites that are named, and says what is no site.
+fn the_exported_file_checks_itself(folder: &Path) {
+    let run = |sites: &[&str]| {
+        let mut command = Command::new(root().join(".venv-orion/bin/python"));
+        command.arg(folder.join("activations.py")).args(sites).output().unwrap()
+    };
+    let output = run(&[FITTED, COMPOSED]);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    let rows: Vec<Vec<&str>> = printed.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows.iter().map(|row| (row[0], row[4])).collect::<Vec<_>>(), [(FITTED, "yes"), (COMPOSED, "yes")]);
+    let output = run(&["fc"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("fc: no such site; there are relu, "));
 }
 
 #[test]

@@ -92,10 +92,15 @@ fn compilers_with_ranges_alone_get_those_and_who_takes_no_channels_says_so() {
     export(RESNET, &asked, "ace", folder.path());
     let option = std::fs::read_to_string(folder.path().join("relu_vr.txt")).unwrap();
     assert!(option.contains("/Relu=12;") && option.matches("=12").count() == 19, "{option}");
-    for (format, name) in [("lattigo", "activations.go"), ("orion", "activations.py")] {
+    for (format, name, part) in [
+        ("lattigo", "activations.go", "sites.json"),
+        ("lattigo", "activations_test.go", "func TestSitesOnCiphertexts("),
+        ("orion", "activations.py", "sites.json"),
+        ("openfhe", "main.cpp", "int main("),
+    ] {
         export(RESNET, &asked, format, folder.path());
         export(RESNET, &asked, format, folder.path());
-        assert!(std::fs::read_to_string(folder.path().join(name)).unwrap().contains("sites.json"));
+        assert!(std::fs::read_to_string(folder.path().join(name)).unwrap().contains(part));
     }
     let ranges = calibrated(folder.path(), RESNET);
     let refused = |asked: &[&str], format: &str| {

@@ -33,11 +33,11 @@ pub struct Arguments {
 enum Format {
     /// sites.json alone, which `--relu file:DIR/sites.json` reads back
     Json,
-    /// Go, for Lattigo: vectors of polynomials with the slots of each channel
+    /// Go, for Lattigo: vectors of polynomials with the slots of each channel, and a test that evaluates every site
     Lattigo,
     /// A C++ header, for OpenFHE, and a program that evaluates every site
     Openfhe,
-    /// Python, for Orion: a module a site
+    /// Python, for Orion: a module a site; run as a program it evaluates every site
     Orion,
     /// MLIR, for HEIR: polynomial.eval with its domain
     Heir,
@@ -58,6 +58,7 @@ const BEGINNINGS: &[&[u8]] = &[
     b"// Package activation has what",
     b"// What stands in for the activations",
     b"// Evaluates every site of activations",
+    b"package activation\n\n// Evaluates every site",
     b"\"\"\"What stands in for the activations",
     b"/",
 ];

@@ -3,10 +3,10 @@
 //! Each gets what it can take:
 //!
 //! - Lattigo: Go that reads the JSON form beside it, and gives a `PolynomialVector` of circuits/ckks/polynomial with the slots of each
-//!   channel, or a `minimax.Polynomial` (v6).
+//!   channel, or a `minimax.Polynomial` (v6); and a test that evaluates every site.
 //! - OpenFHE: a C++ header with all numbers and an evaluation of Chebyshev series that takes less depth and fewer products than the
 //!   library's, also with vectors of coefficients for polynomials of channels; and a program that evaluates every site.
-//! - Orion: Python that reads the JSON form beside it, and gives a module for each site.
+//! - Orion: Python that reads the JSON form beside it, and gives a module for each site; run as a program it evaluates every site.
 //! - HEIR: a function in MLIR for each site, of `polynomial.eval` with `domain_lower` and `domain_upper`.
 //! - ANT-ACE: its option `relu_vr`; the compiler takes the ranges of ReLUs and designs polynomials of its own.
 
@@ -50,7 +50,7 @@ impl Library {
     /// The names of its files, in the order of [`Library::sources`].
     pub fn files(self) -> &'static [&'static str] {
         match self {
-            Library::Lattigo => &["activations.go"],
+            Library::Lattigo => &["activations.go", "activations_test.go"],
             Library::Openfhe => &["activations.h", "main.cpp"],
             Library::Orion => &["activations.py"],
             Library::Heir => &["activations.mlir"],
@@ -68,7 +68,7 @@ impl Library {
             None => Ok(()),
         };
         let texts = match self {
-            Library::Lattigo => vec![include_str!("lattigo.go").to_owned()],
+            Library::Lattigo => vec![include_str!("lattigo.go").to_owned(), include_str!("lattigo_test.go").to_owned()],
             Library::Openfhe => vec![openfhe::header(sites), openfhe::MAIN.to_owned()],
             Library::Orion => {
                 alone("Orion")?;
