@@ -63,14 +63,29 @@ pub enum ConfigurationError {
     NoDensities { flag: &'static str, spec: String, site: String },
 }
 
-/// Designs made once, however many configurations use them.
-#[derive(Debug, Default)]
+/// Designs made once, however many configurations use them; a clone shares those of compositions.
+#[derive(Debug, Clone, Default)]
 pub struct Designs {
     known: HashMap<(String, Arithmetic), Option<Activation>>,
     compositions: Compositions,
 }
 
 impl Designs {
+    /// All that `specs` have in common for every site. What cannot be designed is left to fail at a site.
+    pub fn of<'a>(specs: impl IntoIterator<Item = &'a Spec>, arithmetic: Arithmetic) -> Designs {
+        let mut designs = Designs::default();
+        for spec in specs {
+            let _ = match spec {
+                Spec::Fitted(FittedSpec { degrees, .. }) if degrees.len() > 1 => {
+                    designs.compositions.of(degrees, arithmetic).map(drop)
+                }
+                Spec::Fitted(_) => Ok(()),
+                _ => designs.get(spec, arithmetic).map(drop),
+            };
+        }
+        designs
+    }
+
     fn get(&mut self, spec: &Spec, arithmetic: Arithmetic) -> Result<Option<Activation>, SpecError> {
         let key = (spec.to_string(), arithmetic);
         if let Some(known) = self.known.get(&key) {

@@ -66,15 +66,16 @@ pub struct FitOptions {
     pub arithmetic: Arithmetic,
 }
 
-/// Compositions that were designed, for one site after the other.
-#[derive(Debug, Default)]
-pub struct Compositions(HashMap<(Vec<u32>, Arithmetic), Vec<Candidate>>);
+/// Compositions that were designed, for one site after the other; a clone shares them.
+#[derive(Debug, Clone, Default)]
+pub struct Compositions(HashMap<(Vec<u32>, Arithmetic), Arc<[Candidate]>>);
 
 impl Compositions {
-    fn of(&mut self, degrees: &[u32], arithmetic: Arithmetic) -> Result<&[Candidate], SpecError> {
+    /// Those of `degrees` with every ε that is tried, designed once.
+    pub(super) fn of(&mut self, degrees: &[u32], arithmetic: Arithmetic) -> Result<&[Candidate], SpecError> {
         match self.0.entry((degrees.to_vec(), arithmetic)) {
             Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(place) => Ok(place.insert(candidates(degrees, arithmetic)?)),
+            Entry::Vacant(place) => Ok(place.insert(candidates(degrees, arithmetic)?.into())),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The choice of what stands at every site: the least harm for each cost.
 
+use rayon::prelude::*;
+
 use super::configuration::{Configuration, ConfigurationError, Designs, Substitute, Substitution};
 use super::densities::Densities;
 use super::plan::{Plan, Rule, Selector};
@@ -54,24 +56,35 @@ pub fn candidates(
     sensitivity: &Densities,
     images: usize,
 ) -> Result<Vec<Vec<Candidate>>, ConfigurationError> {
-    let mut designs = Designs::default();
-    let mut of_site = |site: &Site| {
-        let mut found = Vec::new();
-        let mut failed = None;
-        for spec in specs[usize::from(site.kind.is_pool())] {
-            let all = Configuration { relu: spec.clone(), maxpool: None, ..configuration.clone() };
-            match all.resolve(std::slice::from_ref(site), &mut designs) {
-                Ok(Substitution { mut sites, .. }) => found
-                    .extend(sites.pop().and_then(|substitute| candidate(spec, site, substitute, sensitivity, images))),
-                Err(error) => failed = Some(error),
-            }
-        }
-        match (found.is_empty(), failed) {
-            (true, Some(error)) => Err(error),
-            _ => Ok(found),
-        }
+    let designs = Designs::of(specs.into_iter().flatten(), configuration.arithmetic);
+    let fitted = |&(site, spec): &(&Site, &Spec)| -> Result<Option<Candidate>, ConfigurationError> {
+        let all = Configuration { relu: spec.clone(), maxpool: None, ..configuration.clone() };
+        let Substitution { mut sites, .. } = all.resolve(std::slice::from_ref(site), &mut designs.clone())?;
+        Ok(sites.pop().and_then(|substitute| candidate(spec, site, substitute, sensitivity, images)))
     };
-    sites.iter().map(&mut of_site).collect()
+    let wanted = |site: &Site| specs[usize::from(site.kind.is_pool())];
+    let all: Vec<(&Site, &Spec)> =
+        sites.iter().flat_map(|site| wanted(site).iter().map(move |spec| (site, spec))).collect();
+    // In any order, but told in this one: the first site that nothing fits is the one to name.
+    let mut fits = all.par_iter().map(fitted).collect::<Vec<_>>().into_iter();
+    sites.iter().map(|site| any_of(fits.by_ref().take(wanted(site).len()))).collect()
+}
+
+/// What there is of `fits`; the last error if there is nothing but errors.
+fn any_of(
+    fits: impl Iterator<Item = Result<Option<Candidate>, ConfigurationError>>,
+) -> Result<Vec<Candidate>, ConfigurationError> {
+    let (mut found, mut failed) = (Vec::new(), None);
+    for fit in fits {
+        match fit {
+            Ok(candidate) => found.extend(candidate),
+            Err(error) => failed = Some(error),
+        }
+    }
+    match failed {
+        Some(error) if found.is_empty() => Err(error),
+        _ => Ok(found),
+    }
 }
 
 fn candidate(
