@@ -257,7 +257,7 @@ mod networks {
     use flate2::Crc;
     use polyact::dataset::picture::{Interpolation, Transform, decode};
     use polyact::dataset::{Layout, OpenOptions, Preparation, Preprocess};
-    use polyact::evaluation::{Journal, Plan, Ranges, Sourced};
+    use polyact::evaluation::{Plan, Ranges, Sourced, SweepJournal};
     use polyact::model::{Site, SiteKind};
 
     const TARGETS: [(&str, Target); 9] = [
@@ -313,7 +313,7 @@ mod networks {
         ("journal", |place, bytes| {
             let path = place.file("j", bytes);
             for resume in [false, true] {
-                if let Ok((mut journal, done)) = Journal::open(&path, "s", resume, 2, None) {
+                if let Ok((mut journal, done)) = SweepJournal::open(&path, "s", resume, 2, None) {
                     journal.add(1, &done[0]).unwrap();
                 }
             }

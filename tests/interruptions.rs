@@ -281,3 +281,68 @@ fn a_journal_that_does_not_fit_its_sweep_is_refused() {
     fs::write(&journal, &whole).unwrap();
     assert!(polyact(&[&sweep[..], &["--resume"]].concat()).status.success());
 }
+
+/// Stopped by each signal after so many lines of its journal, and the last one stopped twice.
+#[test]
+fn a_plan_that_is_stopped_ends_in_the_bytes_of_an_unbroken_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let resnet = weights("resnet20-fashion.pt");
+    let (ranges, out, front) = (path("ranges.csv"), path("plan.toml"), path("front.csv"));
+    let journal = path("plan.toml.journal");
+    let images = ["--model", text(&resnet), "--holdout", "300", "--limit", "300", "--quiet"];
+    let calibrate = ["calibrate", "--weight", "margin", "--margin", "0.25", "--out", text(&ranges)];
+    common::polyact_succeeds(&[&calibrate[..], &images].concat());
+    let given = format!("file:{}", text(&ranges));
+    let mut plan = vec!["plan", "--relu-range", &given, "--ckks", "autofhe", "--out", text(&out)];
+    plan.extend(["--max-loss", "2", "--front", text(&front)]);
+    plan.extend(["fitted:3/channel", "fitted:7/channel", "fitted:15"].iter().flat_map(|spec| ["--candidate", spec]));
+    plan.extend(images);
+    let files = || [&out, &front, &path("plan.toml.images")].map(|path| fs::read(path).unwrap());
+    let resumed = [&plan[..], &["--resume"]].concat();
+    let stopped_after = |lines: usize, option: &str, resume: bool| {
+        let child = start(if resume { &resumed } else { &plan });
+        let count = || fs::read_to_string(&journal).unwrap_or_default().lines().count();
+        wait_for(|| count() >= lines);
+        signal(&child, option);
+        child.wait_with_output().unwrap();
+        assert!(journal.exists(), "it ended before it was stopped");
+    };
+    let whole = polyact(&plan);
+    assert!(whole.status.success() && !journal.exists(), "{whole:?}");
+    let expected = files();
+    // A line for the run, one for margins, and one for each plan that was measured, of which the front has the header and some twice.
+    let all = fs::read_to_string(&front).unwrap().lines().count();
+    for (lines, (option, _)) in [1, 4, all / 2].into_iter().zip(SIGNALS) {
+        stopped_after(lines, option, false);
+        if lines == all / 2 {
+            failed(&polyact(&plan), 1, "a plan was interrupted here; --resume goes on");
+            stopped_after(lines + 1, "-KILL", true);
+        }
+        // As if it had been stopped within a line.
+        let cut = [fs::read(&journal).unwrap(), b"{\"plan\":{\"activ".to_vec()].concat();
+        fs::write(&journal, cut).unwrap();
+        for path in [&out, &front] {
+            let _ = fs::remove_file(path);
+        }
+        let goes_on = polyact(&resumed);
+        assert!(goes_on.status.success() && !journal.exists(), "{goes_on:?}");
+        assert_eq!(goes_on.stdout, whole.stdout);
+        assert_eq!(files(), expected);
+    }
+    stopped_after(4, "-KILL", false);
+    let kept = fs::read_to_string(&journal).unwrap();
+    let other = [&resumed[..], &["--guard", "0.5"]].concat();
+    failed(&polyact(&other), 1, "plan.toml.journal belongs to another plan");
+    for (content, part) in [
+        (kept.replacen("\"plan\":", "\"sweep\":", 1), "belongs to another plan"),
+        (kept.replacen("\"margins\":", "\"margin\":", 1), "plan.toml.journal, line 2: unknown variant"),
+        ("site,range\n".to_owned(), "plan.toml.journal, line 1: "),
+    ] {
+        fs::write(&journal, content).unwrap();
+        failed(&polyact(&resumed), 1, part);
+    }
+    // The budget decides nothing of what was measured.
+    fs::write(&journal, &kept).unwrap();
+    assert!(polyact(&[&resumed[..], &["--batch", "50", "--minimize", "depth"]].concat()).status.success());
+}

@@ -40,6 +40,8 @@ mod plan;
 #[cfg(feature = "libtorch")]
 mod plan_ablation;
 #[cfg(feature = "libtorch")]
+mod plan_journal;
+#[cfg(feature = "libtorch")]
 mod plan_report;
 #[cfg(feature = "libtorch")]
 mod plan_search;

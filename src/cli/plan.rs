@@ -1,5 +1,6 @@
 //! `polyact plan`: the cheapest choice of activations that keeps the accuracy.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
@@ -9,6 +10,7 @@ use super::encryption::circuit;
 use super::options::{DeviceOptions, ModelOptions, ReadingOptions, UntilOptions, name_of};
 use super::output::{Files, write};
 use super::plan_ablation::{Without, ablation};
+use super::plan_journal::{Decisive, journal_file};
 use super::plan_report::{Measured, for_people, front_csv};
 use super::plan_search::{Progress, Search};
 use super::plot::{FIGURES, PlotFile, plot_file};
@@ -18,15 +20,16 @@ use super::warnings::{tell_broken, tell_calibrated, tell_not_polynomial};
 use super::{Failure, print};
 use crate::activation::{Arithmetic, DEFAULT_SHARE, FittedSpec, Spec};
 use crate::bounded;
-use crate::ckks::Parameters;
-use crate::dataset::BUNDLED;
+use crate::ckks::{Circuit, Parameters};
+use crate::dataset::{BUNDLED, Dataset, Preparation};
 use crate::evaluation::{
-    Configuration, ConfigurationError, Evaluation, Minimize, NoiseError, Ranges, Scope, Session, Sourced, candidates,
-    front, images_file, plan_of,
+    Configuration, ConfigurationError, Densities, Evaluation, Measurements, Minimize, NoiseError, Plan, Ranges, Scope,
+    Session, Sourced, Substitution, Tally, candidates, front, images_file, plan_of,
 };
 use crate::fitting::Density;
 use crate::minimax::MAX_DEGREE;
-use crate::report::plan_front;
+use crate::model::Model;
+use crate::report::plan_front::{self, Point};
 
 /// Choose what stands at every site: the cheapest plan that keeps the accuracy, measured on calibration images and then once on others
 #[derive(Debug, Args)]
@@ -84,6 +87,9 @@ pub struct Arguments {
     /// Draw what --front writes into FILE.svg or FILE.png
     #[arg(long, value_name = "FILE", value_parser = plot_file)]
     plot: Option<PlotFile>,
+    /// Go on with an interrupted search: what was measured is in plan.toml.journal beside --out
+    #[arg(long)]
+    resume: bool,
     /// No progress bar
     #[arg(long)]
     quiet: bool,
@@ -94,8 +100,11 @@ const EXAMPLES: &str = "Examples:
   polyact plan --model weights/resnet20-fashion.pt --holdout 2000 --relu-range file:ranges.csv --ckks autofhe \\
                --max-loss 0.1 --out plan.toml --front front.csv --plot front.svg
   polyact eval --model weights/resnet20-fashion.pt --holdout 2000 --relu-range file:ranges.csv --plan plan.toml
+  polyact plan --model resnet50.pt --dataset imagenet/val --holdout 2000 --relu-range file:ranges.csv --ckks orion \\
+               --min-agreement 99 --out plan.toml --resume
 
-docs/cost.md explains how a plan is chosen.";
+docs/cost.md explains how a plan is chosen. A search that is killed goes on with --resume, and ends in
+the files and the table that it would have had.";
 
 fn points(text: &str) -> Result<f64, String> {
     up_to_hundred(text).ok_or_else(|| "expected points from 0 to 100, such as 0.1".to_owned())
@@ -114,13 +123,15 @@ impl Arguments {
         &self.model.device
     }
 
-    /// The files that are read and written; `listed` names the images that the plan was chosen on.
-    fn files<'a>(&'a self, listed: &'a Path) -> Files<'a> {
+    /// The files that are read and written; `listed` names the images that the plan was chosen on, `journal` remembers what was
+    /// measured.
+    fn files<'a>(&'a self, listed: &'a Path, journal: &'a Path) -> Files<'a> {
         let read = self.reading.files().reads("--model", &*self.model.model).reads("--dataset", &*self.dataset);
         read.reads("--relu-range", file(&self.relu_range))
             .reads("--sensitivity", self.sensitivity.as_deref().and_then(file))
             .writes("--out", &*self.out, &[b"[[sites]]", b"# Chosen by polyact"])
             .writes("--out", listed, &[])
+            .appends("--out", journal)
             .writes("--front", self.front.as_deref(), &[b"kind,"])
             .writes("--ablation", self.ablation.as_deref(), &[b"kind,"])
             .writes("--plot", self.plot.as_ref().map(PlotFile::path), FIGURES)
@@ -178,10 +189,10 @@ impl Arguments {
         [said(&self.candidate, of(true)), said(&self.maxpool_candidate, of(false))]
     }
 
-    /// Whether a plan keeps the budget.
-    fn keeps(&self, measured: &Measured) -> bool {
-        let loss = self.max_loss.is_none_or(|points| -measured.difference <= points + 1e-9);
-        loss && self.min_agreement.is_none_or(|percent| measured.agreement >= percent - 1e-9)
+    /// What a plan lacks to keep the budget.
+    fn lack(&self, measured: &Measured) -> f64 {
+        let loss = self.max_loss.map_or(f64::NEG_INFINITY, |points| -measured.difference - points);
+        loss.max(self.min_agreement.map_or(f64::NEG_INFINITY, |percent| percent - measured.agreement))
     }
 
     fn budget(&self) -> String {
@@ -196,8 +207,8 @@ impl Arguments {
 const KEPT: usize = 1 << 30;
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let listed = images_file(&arguments.out);
-    arguments.files(&listed).check()?;
+    let (listed, journal) = (images_file(&arguments.out), journal_file(&arguments.out));
+    arguments.files(&listed, &journal).check()?;
     if arguments.reading.holdout.is_none() {
         return Err(Failure::Usage(
             "--holdout is needed: a plan is chosen on images that are not evaluated".to_owned(),
@@ -212,98 +223,166 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let model = &models[0];
     let dataset = arguments.reading.open(&arguments.dataset)?;
     let preparation = arguments.preparation.resolve(model.preprocess(), &dataset)?;
-    tell_not_polynomial(model);
     let circuit = circuit(model, arguments.preparation.input.size(model.preprocess()))?;
     let [relu, maxpool] = arguments.specs();
-    let choices = candidates(model.sites(), [&relu, &maxpool], &configuration, densities, images)?;
-    let planned = front(&circuit, &arguments.ckks, &choices, arguments.minimize)?;
-
-    let (batch, strict) = (arguments.reading.batch, arguments.reading.strict);
     let calibration = arguments.reading.calibrated(&dataset)?;
-    let scope = Scope {
+    let decisive = Decisive {
+        model_sha256: model.sha256(),
+        dataset: &dataset,
+        calibration: &calibration,
+        reading: &arguments.reading,
+        preparation: &arguments.preparation,
+        device: &arguments.model.device,
+        configuration: &configuration,
+        specs: [&relu, &maxpool],
+        noise: arguments.noise.then_some(&arguments.ckks),
+    };
+    let known = RefCell::new(decisive.measurements(&arguments.out, arguments.resume)?);
+    let task = Task {
+        arguments,
+        configuration,
+        densities,
+        path: sensitivity.path(),
+        images,
+        models: &models,
         dataset: &dataset,
         preparation: &preparation,
-        images: &calibration.images,
-        batch,
-        strict,
-        stop_at_overflow: false,
-        until: None,
-    };
-    let session = Session::keeping(&models, scope, KEPT);
-    let mut search = Search {
-        model,
         circuit: &circuit,
-        parameters: &arguments.ckks,
-        noise: arguments.noise,
-        minimize: arguments.minimize,
-        choices: &choices,
-        session: &session,
-        images: calibration.images.len(),
-        quiet: arguments.quiet,
-        measured: Vec::new(),
+        relu,
+        maxpool,
+        calibration: &calibration.images,
     };
-    search.uniform(&relu, &maxpool)?;
-    let found = search.cheapest(&planned, |measured| arguments.keeps(measured))?;
-    let measured = std::mem::take(&mut search.measured);
-    if let Some(path) = &arguments.front {
-        write("--front", path, front_csv(&measured)?.as_bytes())?;
+    let ended = task.choose(&known).and_then(|text| print(&text));
+    let journal = known.into_inner().into_journal();
+    match &ended {
+        Err(Failure::Infeasible(_)) | Ok(()) => journal.remove()?,
+        Err(failure) if failure.is_broken_pipe() => journal.remove()?,
+        // The first error is the one to tell.
+        Err(_) => drop(journal.remove_if_empty()),
     }
-    let title = format!(
-        "{}, {} calibration images, {}",
-        name_of(&arguments.model.model),
-        calibration.images.len(),
-        arguments.ckks.name
-    );
-    if let Some(plot) = &arguments.plot {
-        plot.write(&plan_front::figure(
-            &title,
-            arguments.minimize.name(),
-            &measured.iter().map(Measured::point).collect::<Vec<_>>(),
-        ))?;
+    ended
+}
+
+/// All that a plan is chosen from.
+struct Task<'a> {
+    arguments: &'a Arguments,
+    configuration: Configuration,
+    /// What errors do to decisions, in which file that is, and of how many images.
+    densities: &'a Densities,
+    path: Option<&'a Path>,
+    images: usize,
+    models: &'a [Model],
+    dataset: &'a Dataset,
+    preparation: &'a Preparation,
+    circuit: &'a Circuit,
+    relu: Vec<Spec>,
+    maxpool: Vec<Spec>,
+    calibration: &'a [usize],
+}
+
+impl Task<'_> {
+    /// Find the plan, write it and what was measured, and evaluate it on the other images; the text for people.
+    fn choose(&self, known: &RefCell<Measurements>) -> Result<String, Failure> {
+        let &Task { arguments, densities, images, models, circuit, .. } = self;
+        let Task { configuration, relu, maxpool, .. } = self;
+        let model = &models[0];
+        tell_not_polynomial(model);
+        let choices = candidates(model.sites(), [relu, maxpool], configuration, densities, images)?;
+        let planned = front(circuit, &arguments.ckks, &choices, arguments.minimize)?;
+        let session = Session::keeping(models, self.scope(self.calibration), KEPT);
+        let mut search = Search {
+            model,
+            circuit,
+            parameters: &arguments.ckks,
+            noise: arguments.noise,
+            minimize: arguments.minimize,
+            choices: &choices,
+            session: &session,
+            images: self.calibration.len(),
+            quiet: arguments.quiet,
+            known,
+            measured: Vec::new(),
+        };
+        search.uniform(relu, maxpool)?;
+        let lack = |measured: &Measured| arguments.lack(measured);
+        let found = search.cheapest(&planned, &lack)?;
+        let measured = std::mem::take(&mut search.measured);
+        self.write_measured(&measured)?;
+        let Some(found) = found else { return Err(self.infeasible(&measured)) };
+        self.write_plan(&plan_of(model.sites(), &choices, &found.choices))?;
+        let levers = match &arguments.ablation {
+            Some(path) => {
+                let without = Without { configuration, densities, images, relu, maxpool };
+                let levers = ablation(&search, &without, &measured, found.at, &lack)?;
+                write("--ablation", path, front_csv(&levers)?.as_bytes())?;
+                levers
+            }
+            None => Vec::new(),
+        };
+        let tally = self.evaluate(search.substitution(&found.choices)?)?;
+        Ok(for_people(arguments.minimize, &measured, &levers, &arguments.out, &tally))
     }
-    let Some((found, promised)) = found else {
+
+    fn scope<'b>(&'b self, images: &'b [usize]) -> Scope<'b> {
+        let ReadingOptions { batch, strict, .. } = self.arguments.reading;
+        let Task { dataset, preparation, .. } = self;
+        Scope { dataset, preparation, images, batch, strict, stop_at_overflow: false, until: None }
+    }
+
+    /// Into --front, and into --plot as a figure.
+    fn write_measured(&self, measured: &[Measured]) -> Result<(), Failure> {
+        let Arguments { front, plot, model, ckks, minimize, .. } = self.arguments;
+        if let Some(path) = front {
+            write("--front", path, front_csv(measured)?.as_bytes())?;
+        }
+        let Some(plot) = plot else { return Ok(()) };
+        let title = format!("{}, {} calibration images, {}", name_of(&model.model), self.calibration.len(), ckks.name);
+        let points: Vec<Point> = measured.iter().map(Measured::point).collect();
+        plot.write(&plan_front::figure(&title, minimize.name(), &points))
+    }
+
+    /// Into --out, with the images that it was chosen on beside it.
+    fn write_plan(&self, plan: &Plan) -> Result<(), Failure> {
+        let out = &self.arguments.out;
+        let text = format!(
+            "# Chosen by polyact {} for {}.\n{}",
+            env!("CARGO_PKG_VERSION"),
+            self.arguments.budget(),
+            plan.text()
+        );
+        let images = bounded::read_text(&images_file(self.path.unwrap_or(out)), bounded::TABLE).unwrap_or_default();
+        write("--out", &images_file(out), images.as_bytes())?;
+        write("--out", out, text.as_bytes())
+    }
+
+    fn infeasible(&self, measured: &[Measured]) -> Failure {
         let nearest = measured.iter().max_by(|a, b| a.agreement.total_cmp(&b.agreement)).map(|best| {
             format!(
                 "; the nearest is {} with {:+.3} points and {:.3} % agreement",
                 best.name, best.difference, best.agreement
             )
         });
-        return Err(Failure::Infeasible(format!(
+        Failure::Infeasible(format!(
             "no plan of these candidates has {}{}; allow more, or add candidates with --candidate",
-            arguments.budget(),
+            self.arguments.budget(),
             nearest.unwrap_or_default()
-        )));
-    };
-    let plan = plan_of(model.sites(), &choices, &planned[found].choices);
-    let text =
-        format!("# Chosen by polyact {} for {}.\n{}", env!("CARGO_PKG_VERSION"), arguments.budget(), plan.text());
-    let images_text = bounded::read_text(&images_file(sensitivity.path().unwrap_or(&arguments.out)), bounded::TABLE)
-        .unwrap_or_default();
-    write("--out", &listed, images_text.as_bytes())?;
-    write("--out", &arguments.out, text.as_bytes())?;
-    let levers = match &arguments.ablation {
-        Some(path) => {
-            let without = Without { configuration: &configuration, densities, images, relu: &relu, maxpool: &maxpool };
-            let levers = ablation(&search, &without, &measured, promised, |measured| arguments.keeps(measured))?;
-            write("--ablation", path, front_csv(&levers)?.as_bytes())?;
-            levers
-        }
-        None => Vec::new(),
-    };
+        ))
+    }
 
-    let rest = arguments.reading.evaluated(&dataset, UntilOptions::default())?;
-    let scope = Scope { images: &rest.images, ..scope };
-    let substitution = search.substitution(&planned[found].choices)?;
-    let bar = progress_bar(rest.images.len(), arguments.quiet);
-    let mut evaluation = Evaluation::default();
-    let evaluated = Session::new(&models, scope).evaluate(
-        &[substitution],
-        &mut evaluation,
-        &mut Progress { bar: &bar, margins: None },
-    );
-    bar.finish_and_clear();
-    evaluated?;
-    tell_broken(&dataset, &evaluation.broken);
-    tell_calibrated(std::slice::from_ref(&configuration), &evaluation)?;
-    print(&for_people(arguments.minimize, &measured, &levers, &arguments.out, &evaluation.tallies[0]))
+    /// What the plan is worth on the images that are not held out.
+    fn evaluate(&self, substitution: Substitution) -> Result<Tally, Failure> {
+        let rest = self.arguments.reading.evaluated(self.dataset, UntilOptions::default())?;
+        let bar = progress_bar(rest.images.len(), self.arguments.quiet);
+        let mut evaluation = Evaluation::default();
+        let evaluated = Session::new(self.models, self.scope(&rest.images)).evaluate(
+            &[substitution],
+            &mut evaluation,
+            &mut Progress { bar: &bar, margins: None },
+        );
+        bar.finish_and_clear();
+        evaluated?;
+        tell_broken(self.dataset, &evaluation.broken);
+        tell_calibrated(std::slice::from_ref(&self.configuration), &evaluation)?;
+        Ok(evaluation.tallies.swap_remove(0))
+    }
 }

@@ -1,8 +1,8 @@
 //! What each lever of a plan is worth: the search once more with one switched off.
 
 use super::Failure;
-use super::plan_report::Measured;
-use super::plan_search::Search;
+use super::plan_report::{Kind, Measured};
+use super::plan_search::{Lack, Search, keeps};
 use crate::activation::{FittedSpec, Spec};
 use crate::evaluation::{Configuration, Densities, candidates, front};
 
@@ -23,27 +23,27 @@ pub(super) fn ablation(
     without: &Without<'_>,
     measured: &[Measured],
     promised: usize,
-    keeps: impl Fn(&Measured) -> bool,
+    lack: Lack<'_>,
 ) -> Result<Vec<Measured>, Failure> {
     let &Without { configuration, densities, images, relu, maxpool } = without;
     let again = |relu: &[Spec], densities: &Densities| -> Result<Option<Measured>, Failure> {
         let choices = candidates(search.model.sites(), [relu, maxpool], configuration, densities, images)?;
         let planned = front(search.circuit, search.parameters, &choices, search.minimize)?;
         let mut search = Search { choices: &choices, measured: Vec::new(), ..*search };
-        let found = search.cheapest(&planned, &keeps)?;
-        Ok(found.map(|(_, at)| search.measured.swap_remove(at)))
+        let found = search.cheapest(&planned, lack)?;
+        Ok(found.map(|found| search.measured.swap_remove(found.at)))
     };
     let for_all = |spec: &Spec| match spec {
         Spec::Fitted(fitted) => Spec::Fitted(FittedSpec { by_channel: false, ..fitted.clone() }),
         _ => spec.clone(),
     };
     let by_site: Vec<Spec> = relu.iter().map(for_all).collect();
-    let uniform = measured.iter().filter(|plan| plan.kind == "uniform" && keeps(plan));
+    let uniform = measured.iter().filter(|plan| plan.kind == Kind::Uniform && keeps(lack, plan));
     let levers = [
         ("all levers", Some(measured[promised].clone())),
         ("without gradients", again(relu, &densities.unweighted())?),
         ("without channels", again(&by_site, densities)?),
         ("without choice", uniform.min_by_key(|plan| plan.cost().unwrap_or(u64::MAX)).cloned()),
     ];
-    Ok(levers.into_iter().filter_map(|(kind, found)| Some(Measured { kind, ..found? })).collect())
+    Ok(levers.into_iter().filter_map(|(kind, found)| Some(Measured { kind: Kind::Lever(kind), ..found? })).collect())
 }

@@ -7,11 +7,31 @@ use crate::evaluation::{Minimize, Tally};
 use crate::report::plan_front::Point;
 use crate::report::{Align, table};
 
+/// What a plan was measured for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The same at every site.
+    Uniform,
+    /// Of the front that is predicted.
+    Plan,
+    /// What the search finds with all it has, or with one lever off.
+    Lever(&'static str),
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Uniform => "uniform",
+            Kind::Plan => "plan",
+            Kind::Lever(name) => name,
+        }
+    }
+}
+
 /// A choice for all sites, on the calibration images.
 #[derive(Debug, Clone)]
 pub(super) struct Measured {
-    /// `plan` or `uniform`.
-    pub kind: &'static str,
+    pub kind: Kind,
     pub name: String,
     /// None where an activation does not fit the levels.
     pub bootstraps: Option<u64>,
@@ -52,7 +72,7 @@ impl Measured {
 
     pub fn point(&self) -> Point {
         let cost = self.cost().map_or(f64::NAN, |cost| cost as f64);
-        Point { cost, agreement: self.agreement, planned: self.kind == "plan" }
+        Point { cost, agreement: self.agreement, planned: self.kind == Kind::Plan }
     }
 }
 
@@ -68,7 +88,7 @@ pub(super) fn front_csv(measured: &[Measured]) -> Result<String, Failure> {
     ])?;
     for plan in measured {
         writer.write_record([
-            plan.kind.to_owned(),
+            plan.kind.name().to_owned(),
             plan.name.clone(),
             known(plan.bootstraps),
             known(plan.total_depth),
@@ -103,8 +123,8 @@ pub(super) fn for_people(
         ("images out", Align::Right),
     ];
     let mut sorted: Vec<&Measured> = measured.iter().collect();
-    sorted.sort_by_key(|plan| (plan.kind == "plan", plan.cost().unwrap_or(u64::MAX), plan.depth_sum));
-    sorted.dedup_by(|a, b| a.kind == "plan" && a.kind == b.kind && a.name == b.name);
+    sorted.sort_by_key(|plan| (plan.kind != Kind::Uniform, plan.cost().unwrap_or(u64::MAX), plan.depth_sum));
+    sorted.dedup_by(|a, b| a.kind == Kind::Plan && a.kind == b.kind && a.name == b.name);
     let rows = sorted.iter().map(|plan| {
         vec![
             plan.name.clone(),
@@ -124,7 +144,7 @@ pub(super) fn for_people(
     for plan in levers {
         text += &format!(
             "{:<18} {:>5}  agreement {:.2} %, difference {:+.3} points: {}\n",
-            plan.kind,
+            plan.kind.name(),
             known(plan.cost()),
             plan.agreement,
             plan.difference,

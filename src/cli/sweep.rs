@@ -18,8 +18,8 @@ use crate::activation::Spec;
 use crate::dataset::{Dataset, Sample};
 use crate::digest;
 use crate::evaluation::{
-    Axes, Configuration, Designs, Evaluation, Journal, JournalError, Observer, Prediction, Scope, Session, Shard,
-    Substitution, Timing, Until, sweep_name,
+    Axes, Configuration, Designs, Evaluation, JournalError, Observer, Prediction, Scope, Session, Shard, Substitution,
+    SweepJournal, Timing, Until, sweep_name,
 };
 use crate::model::Model;
 use crate::report::{Align, Results, Row, table};
@@ -208,13 +208,13 @@ impl<'a> Sweep<'a> {
         }
         let name = format!("{} {}/{}", self.name, shard.index, shard.count);
         let (mut journal, done) =
-            Journal::open(&journal_file(out), &name, *resume, grid.model.len(), self.until().as_ref())?;
+            SweepJournal::open(&journal_file(out), &name, *resume, grid.model.len(), self.until().as_ref())?;
         let rows = self.add_rows(&results, &mut journal, done, |model, at| !there.contains(&row_of(model, at)));
         match rows {
-            Ok(rows) => journal.remove().map(|()| (rows, before)).map_err(Failure::from),
+            Ok(rows) => journal.into_inner().remove().map(|()| (rows, before)).map_err(Failure::from),
             Err(failure) => {
                 // The first error is the one to tell.
-                let _ = journal.remove_if_empty();
+                let _ = journal.into_inner().remove_if_empty();
                 Err(failure)
             }
         }
@@ -224,7 +224,7 @@ impl<'a> Sweep<'a> {
     fn add_rows(
         &self,
         results: &Results,
-        journal: &mut Journal,
+        journal: &mut SweepJournal,
         mut done: Vec<Evaluation>,
         missing: impl Fn(usize, usize) -> bool,
     ) -> Result<Vec<Row>, Failure> {
@@ -331,7 +331,7 @@ impl<'a> Sweep<'a> {
             && done.ran.iter().all(|&site| site < sites);
         if !fits {
             let path = self.arguments.out.as_deref().map(journal_file).unwrap_or_default();
-            return Err(JournalError::Misfit { path }.into());
+            return Err(JournalError::Misfit { path, kind: "sweep" }.into());
         }
         let broken: BTreeSet<usize> = done.broken.iter().map(|broken| broken.index).collect();
         let evaluated = self.sample.images.iter().filter(|index| !broken.contains(index));

@@ -1,20 +1,36 @@
-//! The journal of a sweep: what every finished batch gave, appended line by line, so that a sweep that was killed goes on
-//! with the batch after the last whole line.
+//! A journal: what every finished piece of a long run gave, appended line by line, so that a run that was killed goes on behind the
+//! last whole line.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Evaluation, Until};
+/// Which run a journal is of: its kind, and the digest of all that decides what it gives. The first line says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Run {
+    Sweep(String),
+    Plan(String),
+}
+
+impl Run {
+    fn kind(&self) -> &'static str {
+        match self {
+            Run::Sweep(_) => "sweep",
+            Run::Plan(_) => "plan",
+        }
+    }
+}
 
 /// A journal, open and locked.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
     file: File,
-    /// Whether it holds no batch.
+    /// Whether it holds nothing but its header.
     empty: bool,
 }
 
@@ -25,44 +41,31 @@ pub enum JournalError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("journal {path}: another run is writing it")]
     Locked { path: PathBuf },
-    #[error("journal {path}: a sweep was interrupted here; --resume goes on with it, removing the file forgets it")]
-    Interrupted { path: PathBuf },
+    #[error("journal {path}: a {kind} was interrupted here; --resume goes on with it, removing the file forgets it")]
+    Interrupted { path: PathBuf, kind: &'static str },
     #[error(
-        "journal {path} belongs to another sweep: models, images, settings or version have changed since; name another --out, \
+        "journal {path} belongs to another {kind}: models, images, settings or version have changed since; name another --out, \
          or remove the file to begin anew"
     )]
-    Changed { path: PathBuf },
-    #[error("journal {path} is damaged: what it holds does not fit the sweep; remove the file to begin anew")]
-    Misfit { path: PathBuf },
+    Changed { path: PathBuf, kind: &'static str },
+    #[error("journal {path} is damaged: what it holds does not fit the {kind}; remove the file to begin anew")]
+    Misfit { path: PathBuf, kind: &'static str },
     #[error("journal {path}, line {line}: {source}; remove the file to begin anew")]
     Content { path: PathBuf, line: usize, source: serde_json::Error },
 }
 
-#[derive(Serialize, Deserialize)]
-struct Header {
-    sweep: String,
-}
-
-/// What one batch gave, for one model of the sweep.
-#[derive(Serialize, Deserialize)]
-struct Line {
-    model: usize,
-    batch: Evaluation,
-}
-
 impl Journal {
-    /// Open the journal at `path` for the sweep of this name, whose configurations stop as `until` says. With `resume`, what it
-    /// holds is added up, by model of the sweep; a last line that was cut is taken away. Without, there must be no journal yet.
+    /// Open the journal at `path` for `run`. With `resume`, each whole line that it holds is given to `absorb`, which says whether
+    /// it fits; a last line that was cut is taken away. Without, there must be no journal yet.
     ///
     /// # Errors
-    /// [`JournalError`]: not writable, in use, of another sweep, damaged.
-    pub fn open(
+    /// [`JournalError`]: not writable, in use, of another run, damaged.
+    pub fn open<T: DeserializeOwned>(
         path: &Path,
-        sweep: &str,
+        run: &Run,
         resume: bool,
-        models: usize,
-        until: Option<&Until>,
-    ) -> Result<(Journal, Vec<Evaluation>), JournalError> {
+        absorb: impl FnMut(T) -> bool,
+    ) -> Result<Journal, JournalError> {
         let io = |source| JournalError::Io { path: path.to_owned(), source };
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
         file.try_lock().map_err(|error| match error {
@@ -70,29 +73,28 @@ impl Journal {
             TryLockError::Error(source) => io(source),
         })?;
         let mut journal = Journal { path: path.to_owned(), file, empty: true };
-        let mut done = vec![Evaluation::default(); models];
         if journal.file.metadata().map_err(io)?.len() > 0 {
             if !resume {
-                return Err(JournalError::Interrupted { path: path.to_owned() });
+                return Err(JournalError::Interrupted { path: path.to_owned(), kind: run.kind() });
             }
-            journal.replay(sweep, &mut done, until)?;
+            journal.replay(run, absorb)?;
         }
         if journal.file.metadata().map_err(io)?.len() == 0 {
-            journal.append(&Header { sweep: sweep.to_owned() })?;
+            journal.append(run)?;
         }
-        Ok((journal, done))
+        Ok(journal)
     }
 
-    /// Write down what a batch gave.
+    /// Write down what a piece of the run gave.
     ///
     /// # Errors
     /// [`JournalError::Io`], such as a full disk.
-    pub fn add(&mut self, model: usize, batch: &Evaluation) -> Result<(), JournalError> {
+    pub fn add(&mut self, line: &impl Serialize) -> Result<(), JournalError> {
         self.empty = false;
-        self.append(&Line { model, batch: batch.clone() })
+        self.append(line)
     }
 
-    /// The sweep failed: a journal without a batch has nothing to go on with, and would only be in the way.
+    /// The run failed: a journal that holds nothing has nothing to go on with, and would only be in the way.
     ///
     /// # Errors
     /// [`JournalError::Io`].
@@ -100,7 +102,7 @@ impl Journal {
         if self.empty { self.remove() } else { Ok(()) }
     }
 
-    /// The sweep is done: nothing is left to go on with.
+    /// The run is done: nothing is left to go on with.
     ///
     /// # Errors
     /// [`JournalError::Io`].
@@ -108,10 +110,15 @@ impl Journal {
         std::fs::remove_file(&self.path).map_err(|source| self.io(source))
     }
 
-    fn replay(&mut self, sweep: &str, done: &mut [Evaluation], until: Option<&Until>) -> Result<(), JournalError> {
+    fn replay<T: DeserializeOwned>(
+        &mut self,
+        run: &Run,
+        mut absorb: impl FnMut(T) -> bool,
+    ) -> Result<(), JournalError> {
         let mut whole = 0;
         let mut text = String::new();
         let mut reader = BufReader::new(self.file.try_clone().map_err(|source| self.io(source))?);
+        let changed = || JournalError::Changed { path: self.path.clone(), kind: run.kind() };
         for number in 1.. {
             text.clear();
             let read = reader.read_line(&mut text).map_err(|source| self.io(source))?;
@@ -120,15 +127,14 @@ impl Journal {
             }
             let content = |source| JournalError::Content { path: self.path.clone(), line: number, source };
             if number == 1 {
-                let header: Header = serde_json::from_str(&text).map_err(content)?;
-                if header.sweep != sweep {
-                    return Err(JournalError::Changed { path: self.path.clone() });
+                if serde_json::from_str::<Run>(&text).map_err(content)? != *run {
+                    return Err(changed());
                 }
             } else {
-                let line: Line = serde_json::from_str(&text).map_err(content)?;
-                let of_model = done.get_mut(line.model);
+                if !absorb(serde_json::from_str(&text).map_err(content)?) {
+                    return Err(changed());
+                }
                 self.empty = false;
-                of_model.ok_or_else(|| JournalError::Changed { path: self.path.clone() })?.add(line.batch, until);
             }
             whole += read as u64;
         }
@@ -151,59 +157,5 @@ impl Journal {
 
     fn io(&self, source: std::io::Error) -> JournalError {
         JournalError::Io { path: self.path.clone(), source }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::evaluation::Timing;
-    use proptest::prelude::*;
-
-    fn batch(image: u8) -> Evaluation {
-        Evaluation { images: vec![([image; 32], 1)], exact: Timing::of_batch(0, 1, 0.5), ..Evaluation::default() }
-    }
-
-    fn written(path: &Path) -> Vec<u8> {
-        let (mut journal, _) = Journal::open(path, "s", false, 2, None).unwrap();
-        for (model, image) in [(0, 1), (0, 2), (1, 3)] {
-            journal.add(model, &batch(image)).unwrap();
-        }
-        drop(journal);
-        std::fs::read(path).unwrap()
-    }
-
-    #[test]
-    fn what_was_written_is_added_up_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("j");
-        written(&path);
-        assert!(matches!(Journal::open(&path, "s", false, 2, None), Err(JournalError::Interrupted { .. })));
-        assert!(matches!(Journal::open(&path, "other", true, 2, None), Err(JournalError::Changed { .. })));
-        let (journal, done) = Journal::open(&path, "s", true, 2, None).unwrap();
-        assert_eq!((done[0].images.len(), done[1].images.len(), done[0].exact.seconds()), (2, 1, 1.0));
-        assert!(matches!(Journal::open(&path, "s", true, 2, None), Err(JournalError::Locked { .. })));
-        journal.remove().unwrap();
-        assert!(!path.exists());
-    }
-
-    proptest! {
-        /// A kill may cut the file anywhere.
-        #[test]
-        fn a_cut_costs_the_last_line_and_no_more(cut in 0usize..2000) {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("j");
-            let bytes = written(&path);
-            let cut = cut.min(bytes.len());
-            std::fs::write(&path, &bytes[..cut]).unwrap();
-            let (mut journal, done) = Journal::open(&path, "s", true, 2, None).unwrap();
-            let lines = bytes[..cut].iter().filter(|&&byte| byte == b'\n').count();
-            let images = done.iter().map(|done| done.images.len()).sum::<usize>();
-            prop_assert_eq!(images, lines.saturating_sub(1));
-            journal.add(1, &batch(9)).unwrap();
-            drop(journal);
-            let (_, again) = Journal::open(&path, "s", true, 2, None).unwrap();
-            prop_assert_eq!(again.iter().map(|done| done.images.len()).sum::<usize>(), images + 1);
-        }
     }
 }
