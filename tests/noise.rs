@@ -205,3 +205,44 @@ fn a_block_has_the_noise_of_an_independent_simulation() {
     let off = (found / expected).log2();
     assert!((-0.3..0.1).contains(&off), "2^{:.2} instead of 2^{:.2}", found.log2(), expected.log2());
 }
+
+/// At the bits that `cost` tells, decisions stay when noise of that size is drawn behind every site, and three bits fewer do not do.
+#[test]
+fn the_precision_that_is_told_is_enough() {
+    std::env::set_current_dir(root()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ranges = folder.path().join("ranges.csv");
+    let calibrate = ["calibrate", "--model", RESNET, "--holdout", "500", "--margin", "0.5", "--weight", "margin"];
+    polyact_succeeds(&[&calibrate[..], &["--out", text(&ranges), "--quiet"]].concat());
+    let named = format!("file:{}", text(&ranges));
+    let relu = ["--relu", "fitted:31", "--relu-range", &named];
+    let cost = |more: &[&str]| {
+        polyact_succeeds(&[&["cost", "--model", RESNET, "--ckks", "levels=6", "--json"], &relu[..], more].concat())
+    };
+    let told: Value = serde_json::from_str(&cost(&[])).unwrap();
+    let bits = told["precision"]["bits"].as_f64().unwrap();
+    let sites: Vec<f64> =
+        told["operations"].as_array().unwrap().iter().filter_map(|row| row["bits"].as_f64()).collect();
+    assert_eq!((sites.len(), told["bootstraps"].as_u64()), (19, Some(19)));
+    assert!(sites.iter().all(|&alone| alone < bits && alone > bits - 6.0), "{bits} {sites:?}");
+    let decisions = |options: &[&str]| -> Vec<String> {
+        let out = folder.path().join("decisions.csv");
+        let images = ["--first", "1000", "--quiet", "--predictions", text(&out)];
+        polyact_succeeds(&[&["eval", "--model", RESNET], &relu[..], &images, options].concat());
+        csv::Reader::from_path(&out).unwrap().records().map(|record| record.unwrap()[4].to_owned()).collect()
+    };
+    let quiet = decisions(&[]);
+    let stay = |bits: f64| {
+        let noisy = decisions(&["--ckks", &format!("levels=6,ring=65536,scale=60,bootstrapping={bits}")]);
+        noisy.iter().zip(&quiet).filter(|(noisy, quiet)| noisy == quiet).count()
+    };
+    let (enough, fewer) = (stay(bits), stay(bits - 3.0));
+    assert!(enough >= 996 && fewer < 994, "{enough} and {fewer} of 1000");
+    // The same from another file, and none from what knows no gradients.
+    assert_eq!(cost(&["--sensitivity", &named]), cost(&[]));
+    let plain = folder.path().join("plain.csv");
+    polyact_succeeds(&["calibrate", "--model", RESNET, "--holdout", "20", "--out", text(&plain), "--quiet"]);
+    let plain = format!("file:{}", text(&plain));
+    let arguments = ["cost", "--model", RESNET, "--relu", "paper:7", "--relu-range", "16", "--ckks", "orion"];
+    fails(&[&arguments[..], &["--sensitivity", &plain]].concat(), 2, "it does not say what errors do to decisions");
+}
