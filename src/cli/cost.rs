@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::configuration::{SubstitutionOptions, file};
-use super::cost_precision::{Needed, needed, rounded, sensitivity};
+use super::cost_precision::{Needed, needed_precision, rounded, sensitivity};
 use super::cost_times::Seconds;
 use super::encryption::circuit;
 use super::options::{DeviceOptions, ModelOptions, name_of};
@@ -148,7 +148,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let substitution = configuration.resolve(model.sites(), &mut Designs::default())?;
     let circuit = circuit(model, arguments.input.size(model.preprocess()))?;
     tell_not_polynomial(model);
-    let needed = sensitivity.as_ref().and_then(|known| needed(model.sites(), &substitution, known));
+    let needed = sensitivity.as_ref().and_then(|known| needed_precision(model.sites(), &substitution, known));
     let cost = cost(arguments, model, &substitution, &circuit, needed.as_ref())?;
     if let Some(file) = &arguments.plot {
         let level = |row: &Row| levels::Level {

@@ -67,7 +67,11 @@ pub(super) fn sensitivity(
 }
 
 /// What the results of `sites` need, with what stands there.
-pub(super) fn needed(sites: &[Site], substitution: &Substitution, sensitivity: &Densities) -> Option<Precision> {
+pub(super) fn needed_precision(
+    sites: &[Site],
+    substitution: &Substitution,
+    sensitivity: &Densities,
+) -> Option<Precision> {
     let unit = |substitute: &Substitute| substitute.approximation.as_ref().map(|(_, range)| range.bound());
     let units: Vec<Option<f64>> = substitution.sites.iter().map(unit).collect();
     precision(sites, &units, sensitivity, SHARE)

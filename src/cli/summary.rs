@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::cost_precision::needed_precision;
 use super::decisions::Decisions;
 use super::encryption::{Encrypted, over};
 use crate::activation::{Arithmetic, Interval};
@@ -140,7 +141,14 @@ impl Summary<'_> {
             top1_spread: top1.1,
             agreement_mean: drawn.then_some(agreement.0),
             agreement_spread: agreement.1,
+            precision_bits: self.precision_bits(),
         }
+    }
+
+    /// What the gradients of the calibration ask for, where it has been read and has some.
+    fn precision_bits(&self) -> Option<f64> {
+        let densities = self.configuration.relu_range.as_ref()?.densities().filter(|known| known.is_weighted())?;
+        needed_precision(self.setting.sites, self.substitution, densities).map(|precision| precision.all)
     }
 
     /// The text for people.

@@ -67,6 +67,8 @@ pub struct Run {
     pub agreement: f64,
     /// Images with an input out of range.
     pub overflow_images: u64,
+    /// Bits of precision that the results of all sites need; empty where the file does not tell.
+    pub precision_bits: Option<f64>,
     /// Images of which this run and the exact network do not both have the label or both miss it; at most so many where the
     /// file does not count them.
     differing: f64,
@@ -172,6 +174,7 @@ impl Comparison {
             top1_diff: percent("top1_diff", -100.0)?,
             agreement,
             overflow_images: file.required(row, "overflow_images")?,
+            precision_bits: file.value(row, "precision_bits")?,
             best: false,
             place,
         };

@@ -206,6 +206,7 @@ columns! {
     Outcome, Decimals(3), top1_spread: Option<f64>, "standard deviation of `top1` between draws; empty for one";
     Outcome, Decimals(3), agreement_mean: Option<f64>, "mean of `agreement` over the draws; empty without noise";
     Outcome, Decimals(3), agreement_spread: Option<f64>, "standard deviation of `agreement` between draws; empty for one";
+    Outcome, Decimals(2), precision_bits: Option<f64>, "bits of precision that the results of all sites need, so that 99.9 % of the calibration's decisions stay, as `polyact cost` tells them ([cost.md](cost.md)); empty unless something is fitted to a calibration with `--weight margin`";
 }
 
 /// Whether the column of this name decides which run a row is of. Of columns that this version does not know all do, so

@@ -66,6 +66,26 @@ impl Part<'_> {
         (!models.is_empty()).then(|| format!("Images with an input out of range. {}.", models.join("; ")))
     }
 
+    /// What a reader must know besides.
+    fn remarks(&self, comparison: &Comparison) -> Vec<String> {
+        [self.remaining(comparison), self.precision()].into_iter().flatten().collect()
+    }
+
+    /// How precise the results of all sites must be.
+    fn precision(&self) -> Option<String> {
+        let models = self.models.iter().filter_map(|&(model, label, _)| {
+            let bits = |line: &Line| {
+                line.runs[model].as_ref()?.precision_bits.map(|bits| format!("{bits:.1} with {}", line.activation))
+            };
+            let all: Vec<String> = self.block.lines.iter().filter_map(bits).collect();
+            (!all.is_empty()).then(|| format!("{label}: {}", all.join(", ")))
+        });
+        let models: Vec<String> = models.collect();
+        (!models.is_empty()).then(|| {
+            format!("Bits of precision at every site for 99.9 % of the calibration's decisions. {}.", models.join("; "))
+        })
+    }
+
     /// What stays exact in the networks though it would not run under encryption.
     fn remaining(&self, comparison: &Comparison) -> Option<String> {
         let operators = |&(model, label, _): &(usize, &str, f64)| match comparison.models[model].remaining.as_str() {
@@ -98,8 +118,9 @@ pub fn markdown(comparison: &Comparison) -> String {
             let _ = writeln!(text, "| {} |", cells.join(" | "));
         }
         let note = part.note().map(|note| format!("\n† {}\n", markdown_text(&note))).unwrap_or_default();
-        let remaining = part.remaining(comparison).map(|text| format!("\n{}\n", markdown_text(&text)));
-        text + &note + &remaining.unwrap_or_default() + "\n"
+        let remarks =
+            part.remarks(comparison).iter().map(|text| format!("\n{}\n", markdown_text(text))).collect::<String>();
+        text + &note + &remarks + "\n"
     });
     tables.collect::<String>() + LEGEND + "\n"
 }
@@ -136,8 +157,8 @@ pub fn latex(comparison: &Comparison) -> String {
         if let Some(note) = part.note() {
             let _ = writeln!(text, "\n  \\medskip\\footnotesize $^\\dagger$ {}", latex_text(&note));
         }
-        if let Some(remaining) = part.remaining(comparison) {
-            let _ = writeln!(text, "\n  \\medskip\\footnotesize {}", latex_text(&remaining));
+        for remark in part.remarks(comparison) {
+            let _ = writeln!(text, "\n  \\medskip\\footnotesize {}", latex_text(&remark));
         }
         text += "\\end{table}\n";
     }
@@ -166,8 +187,9 @@ pub(super) fn html(comparison: &Comparison) -> String {
             let _ = writeln!(text, "<tr>{cells}</tr>");
         }
         let note = part.note().map(|note| format!("<p>† {}</p>\n", escape(&note))).unwrap_or_default();
-        let remaining = part.remaining(comparison).map(|text| format!("<p>{}</p>\n", escape(&text)));
-        let _ = write!(text, "</tbody>\n</table>\n{note}{}", remaining.unwrap_or_default());
+        let remarks: String =
+            part.remarks(comparison).iter().map(|text| format!("<p>{}</p>\n", escape(text))).collect();
+        let _ = write!(text, "</tbody>\n</table>\n{note}{remarks}");
     }
     text
 }
@@ -257,6 +279,21 @@ mod tests {
             }
         }
         Comparison::of(&[samples::saved("a.csv", &rows)]).unwrap()
+    }
+
+    #[test]
+    fn the_precision_that_is_needed_is_told_of_each_network() {
+        let mut rows = [("resnet", "fitted:31"), ("resnet", "fitted:15"), ("vgg", "fitted:31"), ("vgg", "paper:7")]
+            .map(|(model, relu)| samples::run(model, relu, (5, 11), 93.0, 93.5));
+        for (row, bits) in rows.iter_mut().zip([Some(10.98), Some(11.04), Some(9.0), None]) {
+            row.precision_bits = bits;
+        }
+        let comparison = Comparison::of(&[samples::saved("a.csv", &rows)]).unwrap();
+        let said = "Bits of precision at every site for 99.9 % of the calibration's decisions. resnet: 11.0 with fitted:31, \
+                    11.0 with fitted:15; vgg: 9.0 with fitted:31.";
+        assert!(markdown(&comparison).contains(said), "{}", markdown(&comparison));
+        assert!(html(&comparison).contains(&escape(said)));
+        assert!(latex(&comparison).contains("99.9 \\%"));
     }
 
     #[test]
