@@ -82,6 +82,9 @@ struct StageForm {
     coefficients: Vec<Coefficient>,
     scale: String,
     chebyshev: Vec<Term>,
+    /// Not there in files of programs that did not rescale.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rescaled: Vec<Term>,
 }
 
 /// c_k of x^k.
@@ -106,6 +109,8 @@ impl Coefficients {
     /// The form of `composite` with the cost that `costs` says.
     pub fn of(composite: &Composite, costs: CostTable) -> Coefficients {
         let cost = costs.relu(&composite.degrees());
+        let rescaled = composite.normalised_chebyshev();
+        let stages = composite.stages.iter().zip(&rescaled);
         Coefficients {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -120,7 +125,7 @@ impl Coefficients {
             costs: (costs != CostTable::Published).then(|| costs.name().to_owned()),
             noise_gain: Some(composite.noise_gain().into()),
             least_scale: composite.least_scale(DIMENSION),
-            stages: composite.stages.iter().map(StageForm::of).collect(),
+            stages: stages.map(|(stage, rescaled)| StageForm::of(stage, rescaled)).collect(),
         }
     }
 
@@ -132,14 +137,16 @@ impl Coefficients {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(CSV_COLUMNS)?;
         for (i, stage) in self.stages.iter().enumerate() {
-            for (coefficient, term) in stage.coefficients.iter().zip(&stage.chebyshev) {
+            let terms = stage.coefficients.iter().zip(&stage.chebyshev).zip(&stage.rescaled);
+            for ((coefficient, term), rescaled) in terms {
                 let [from, to] = stage.interval.each_ref().map(String::as_str);
                 let (number, degree, power) = (i + 1, stage.degree, coefficient.power);
                 let first =
                     [number.to_string(), degree.to_string(), power.to_string(), format!("{:e}", coefficient.f64)];
                 let second = [coefficient.decimal.clone(), format!("{:e}", term.f64), term.decimal.clone()];
                 let rest = [&stage.scale, from, to, &stage.error, &stage.lower_bound, &self.version].map(str::to_owned);
-                writer.write_record(first.iter().chain(&second).chain(&rest))?;
+                let last = [format!("{:e}", rescaled.f64), rescaled.decimal.clone()];
+                writer.write_record(first.iter().chain(&second).chain(&rest).chain(&last))?;
             }
         }
         let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
@@ -147,14 +154,14 @@ impl Coefficients {
     }
 }
 
-/// The columns of the CSV form. `chebyshev` is the coefficient of T_power(x/scale).
-const CSV_COLUMNS: [&str; 13] = [
+/// The columns of the CSV form. `chebyshev` is the coefficient of T_power(x/scale), `rescaled` that of T_power between stages on [−1, 1].
+const CSV_COLUMNS: [&str; 15] = [
     "stage", "degree", "power", "coefficient", "decimal", "chebyshev", "chebyshev_decimal", "scale", "from", "to",
-    "error", "lower_bound", "version",
+    "error", "lower_bound", "version", "rescaled", "rescaled_decimal",
 ];
 
 impl StageForm {
-    fn of(stage: &Stage) -> StageForm {
+    fn of(stage: &Stage, rescaled: &[Real]) -> StageForm {
         let minimax = &stage.minimax;
         let (low, high) = (&stage.interval.0, &stage.interval.1);
         let odd = |numbers: &[Real]| {
@@ -162,7 +169,9 @@ impl StageForm {
             numbered.map(|(x, k)| (k, to_f64(x), exact_decimal(x))).collect::<Vec<(u32, f64, String)>>()
         };
         let monomial = odd(&minimax.coefficients).into_iter();
-        let chebyshev = odd(&stage.chebyshev()).into_iter();
+        let terms = |numbers: &[Real]| {
+            odd(numbers).into_iter().map(|(order, f64, decimal)| Term { order, f64, decimal }).collect()
+        };
         StageForm {
             degree: stage.degree,
             interval: [exact_decimal(low), exact_decimal(high)],
@@ -171,7 +180,8 @@ impl StageForm {
             bits: minimax.coefficients.iter().map(Real::precision).max().unwrap_or(0),
             coefficients: monomial.map(|(power, f64, decimal)| Coefficient { power, f64, decimal }).collect(),
             scale: exact_decimal(&stage.scale),
-            chebyshev: chebyshev.map(|(order, f64, decimal)| Term { order, f64, decimal }).collect(),
+            chebyshev: terms(&stage.chebyshev()),
+            rescaled: terms(rescaled),
         }
     }
 }
@@ -218,6 +228,11 @@ pub enum CoefficientsError {
     Decimal { stage: usize, power: u32, decimal: String },
     #[error("stage {stage}, power {power}: `f64` is {f64:e}, but `decimal` rounds to {decimal:e}")]
     Rounding { stage: usize, power: u32, f64: f64, decimal: f64 },
+    #[error(
+        "stage {stage}: `rescaled` gives {given:e} at {t}, but `coefficients` give {evaluated:e}; write the file anew with \
+         `polyact design --format json`"
+    )]
+    Rescaled { stage: usize, t: f64, evaluated: f64, given: f64 },
     #[error("`relu_error`: `{0}` is no number")]
     ReluError(String),
     #[error("line {line}: `{text}` is no finite number; a plain list has one a line")]
@@ -257,9 +272,33 @@ pub(super) fn parse_json(text: &str) -> Result<Parsed, CoefficientsError> {
     check_degrees(&form.degrees)?;
     let relu_error = finite(&form.relu_error).ok_or(CoefficientsError::ReluError(form.relu_error))?;
     let stages: Result<Vec<Vec<f64>>, _> = form.stages.iter().zip(1..).map(|(stage, i)| monomial(stage, i)).collect();
+    let stages = stages?;
+    check_rescaled(&form.stages)?;
     let series: Option<Vec<_>> = form.stages.iter().map(chebyshev).collect();
     let series = series.map(|series| Clenshaw::scaled(&series));
-    Ok(Parsed { degrees: form.degrees, stages: stages?, series, relu_error: Some(relu_error) })
+    Ok(Parsed { degrees: form.degrees, stages, series, relu_error: Some(relu_error) })
+}
+
+/// See that `rescaled`, which libraries are given, is what `coefficients` are, which are evaluated.
+fn check_rescaled(stages: &[StageForm]) -> Result<(), CoefficientsError> {
+    const POINTS: i32 = 128;
+    for (i, stage) in stages.iter().enumerate().filter(|(_, stage)| !stage.rescaled.is_empty()) {
+        let next = stages.get(i + 1).map_or(Some(1.0), |next| finite(&next.scale));
+        let (Some(scale), Some(next)) = (finite(&stage.scale), next) else { continue };
+        let powers = || stage.coefficients.iter().map(|c| (c.power as i32, c.f64 / next));
+        // What f64 leaves of large coefficients that cancel.
+        let tolerance = 1e-12 + 2e-15 * powers().map(|(power, c)| (c * scale.powi(power)).abs()).sum::<f64>();
+        for point in 1..=POINTS {
+            let t = f64::from(point) / f64::from(POINTS);
+            let evaluated: f64 = powers().map(|(power, c)| c * (scale * t).powi(power)).sum();
+            let given: f64 =
+                stage.rescaled.iter().map(|term| term.f64 * (f64::from(term.order) * t.acos()).cos()).sum();
+            if (evaluated - given).abs() > tolerance {
+                return Err(CoefficientsError::Rescaled { stage: i + 1, t, evaluated, given });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// d_1, d_3, … of T_k(x/scale) and the scale; `None` if the terms are others, or no finite numbers.
@@ -425,6 +464,28 @@ mod tests {
         assert_eq!(monomial, composite.coefficients().concat());
         assert_eq!((&rows[5][0], &rows[5][1], &rows[5][2]), ("2", "7", "7"));
         assert_eq!(rows[5][6].parse::<f64>().unwrap(), to_f64(&composite.stages[1].chebyshev()[3]));
+        let rescaled: Vec<f64> = rows.iter().map(|row| row[13].parse().unwrap()).collect();
+        assert_eq!(rescaled, composite.normalised_chebyshev().concat().iter().map(to_f64).collect::<Vec<f64>>());
+        assert_eq!(rows[1][14].parse::<f64>().unwrap(), rescaled[1]);
+    }
+
+    /// What libraries are given is what is evaluated: another number there is refused, at every stage.
+    #[test]
+    fn rescaled_stages_that_are_not_the_coefficients_are_refused() {
+        let mut form = Coefficients::of(&designed(&[7, 15, 27]), CostTable::Published);
+        let text = |form: &Coefficients| serde_json::to_string_pretty(form).unwrap();
+        assert!(parse_json(&text(&form)).is_ok());
+        for stage in 0..3 {
+            for order in [0, 3] {
+                let kept = form.stages[stage].rescaled[order].f64;
+                form.stages[stage].rescaled[order].f64 += 1e-6;
+                let told = parse_json(&text(&form)).unwrap_err().to_string();
+                assert!(told.starts_with(&format!("stage {}: `rescaled` gives ", stage + 1)), "{told}");
+                form.stages[stage].rescaled[order].f64 = kept;
+            }
+            form.stages[stage].rescaled.clear();
+        }
+        assert!(parse_json(&text(&form)).is_ok(), "files of before have none");
     }
 
     proptest! {

@@ -211,7 +211,7 @@ mod tests {
             assert!((sign.bound() / Sign::of(&composite).bound() - 1.0).abs() < 0.01);
         }
         let form = serde_json::to_string(&Coefficients::of(&composite(&[3]), CostTable::Published)).unwrap();
-        let (_folder, short) = written("c.json", &form.replace("\"order\":3", "\"order\":5"));
+        let (_folder, short) = written("c.json", &form.replacen("\"order\":3", "\"order\":5", 1));
         let (_folder, list) = written("c.txt", &plain_list(&composite(&[7, 7])));
         for spec in [format!("file:{short}"), format!("file:{list}@7,7")] {
             let error = Sign::design(&spec.parse().unwrap(), Arithmetic::F32).unwrap_err().to_string();

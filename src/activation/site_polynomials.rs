@@ -2,12 +2,12 @@
 //!
 //! docs/coefficients.md describes the form field by field, docs/sites.schema.json is its schema.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Arithmetic, Fitted, Interval, Series, Spec, SpecError};
-use crate::minimax::MAX_DEGREE;
+use crate::minimax::{Composite, DEFAULT_BITS, DesignError, MAX_DEGREE, to_f64};
 
 /// The number of the form; another one cannot be read.
 const SCHEMA: u32 = 1;
@@ -114,6 +114,7 @@ impl SitePolynomials {
             return Err(format!("its schema is {}, and this version of polyact reads {SCHEMA}", read.schema));
         }
         let mut names = HashSet::new();
+        let mut designed = HashMap::new();
         for site in &read.sites {
             let told = |reason: String| format!("site {}: {reason}", site.site);
             let wrong = |reason: String| Err(told(reason));
@@ -128,7 +129,7 @@ impl SitePolynomials {
                 _ => {}
             }
             match &site.composition {
-                Some(composition) if site.polynomials.is_empty() => composition.check().map_err(told)?,
+                Some(composition) if site.polynomials.is_empty() => composition.check(&mut designed).map_err(told)?,
                 Some(_) => return wrong("there is a `composition`, and there are polynomials beside it".to_owned()),
                 None if site.polynomials.is_empty() && !site.is_exact() => {
                     return wrong("it has no polynomial".to_owned());
@@ -157,8 +158,21 @@ impl SitePolynomials {
 }
 
 impl SiteComposition {
-    /// See that it is one, and that the stages have its degrees.
-    fn check(&self) -> Result<(), String> {
+    /// c_0, c_1, … of each stage of the composition behind `spec`, on [−1, 1]; no stages if it is none.
+    ///
+    /// # Errors
+    /// What is wrong with the design.
+    pub fn designed(spec: &Spec) -> Result<Vec<Vec<f64>>, DesignError> {
+        let Some((degrees, epsilon)) = spec.composition() else { return Ok(Vec::new()) };
+        let composite = Composite::design(&degrees, &epsilon, DEFAULT_BITS)?;
+        let row = |odd: &Vec<_>| odd.iter().flat_map(|c| [0.0, to_f64(c)]).collect();
+        Ok(composite.normalised_chebyshev().iter().map(row).collect())
+    }
+
+    /// See that it is one, and that the stages, which libraries are given, are those that `spec` designs, which are evaluated.
+    fn check(&self, known: &mut HashMap<String, Vec<Vec<f64>>>) -> Result<(), String> {
+        /// The part of a stage's largest coefficient by which another version may round otherwise.
+        const ROUNDING: f64 = 1e-12;
         let SiteComposition { spec, bound, stages } = self;
         let read: Spec = spec.parse().map_err(|error: SpecError| error.to_string())?;
         let Some((degrees, _)) = read.composition() else { return Err(format!("`spec` is {spec}, no composition")) };
@@ -167,6 +181,22 @@ impl SiteComposition {
         }
         if !stages.iter().map(Vec::len).eq(degrees.iter().map(|&degree| degree as usize + 1)) {
             return Err(format!("`stages` have other degrees than {spec}"));
+        }
+        if !known.contains_key(spec) {
+            known.insert(spec.clone(), SiteComposition::designed(&read).map_err(|error| error.to_string())?);
+        }
+        for (i, (found, expected)) in stages.iter().zip(&known[spec]).enumerate() {
+            let largest = expected.iter().fold(0.0, |largest: f64, c| largest.max(c.abs()));
+            // A number that is none differs as well.
+            let same = |(a, b): (&f64, &f64)| (a - b).abs() <= ROUNDING * largest;
+            if let Some(k) = found.iter().zip(expected).position(|pair| !same(pair)) {
+                return Err(format!(
+                    "stage {} of `stages` has {:e} for T_{k}, and {spec} has {:e}; export it anew, or change `spec` too",
+                    i + 1,
+                    found[k],
+                    expected[k]
+                ));
+            }
         }
         Ok(())
     }
@@ -217,7 +247,7 @@ mod tests {
             composition: polynomials.is_empty().then(|| SiteComposition {
                 spec: "minimax:3,5@0.05".to_owned(),
                 bound: 3.0,
-                stages: vec![vec![0.0, 1.0, 0.0, 0.25], vec![0.0, 1.0, 0.0, 0.5, 0.0, 0.125]],
+                stages: SiteComposition::designed(&"minimax:3,5@0.05".parse().unwrap()).unwrap(),
             }),
             polynomials,
         };
@@ -264,6 +294,28 @@ mod tests {
         assert!(error("\"bound\": 3", "\"bound\": -3").contains("`bound` is -3"));
         assert!(error("\"exact\"", "\"fitted:7\"").contains("site c.relu: it has no `range`"));
         assert!(error("-0.1", "5").contains("channel 1: `interval` is [5, 3]"));
+    }
+
+    /// Libraries are given the stages, and evaluated is what `spec` designs: they must be the same.
+    #[test]
+    fn stages_that_are_not_those_of_the_spec_are_refused() {
+        let mut sites = polynomials();
+        let told = |sites: &SitePolynomials| SitePolynomials::parse(&sites.text().unwrap()).unwrap_err();
+        for (stage, k) in [(0, 1), (0, 3), (1, 0), (1, 5)] {
+            let coefficients = |sites: &mut SitePolynomials, by: f64| {
+                let composition = sites.sites[1].composition.as_mut().unwrap();
+                composition.stages[stage][k] += by;
+            };
+            coefficients(&mut sites, 1e-9);
+            let expected = format!("site b.relu: stage {} of `stages` has ", stage + 1);
+            assert!(
+                told(&sites).starts_with(&expected) && told(&sites).contains(&format!("for T_{k}")),
+                "{}",
+                told(&sites)
+            );
+            sites = polynomials();
+        }
+        assert!(SitePolynomials::parse(&sites.text().unwrap()).is_ok());
     }
 
     proptest! {

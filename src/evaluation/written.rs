@@ -7,7 +7,7 @@ use crate::activation::{
     Activation, ChannelPolynomial, Interval, MaxPool, Series, SiteComposition, SitePolynomial, SitePolynomials, Spec,
 };
 use crate::fitting::Target;
-use crate::minimax::{Composite, DEFAULT_BITS, DesignError, to_f64};
+use crate::minimax::DesignError;
 use crate::model::Site;
 
 /// Why what stands at a site cannot be written down.
@@ -106,10 +106,7 @@ fn stages(spec: &Spec, designed: &mut Stages) -> Result<Vec<Vec<f64>>, DesignErr
     if let Some(known) = designed.get(&name) {
         return Ok(known.clone());
     }
-    let (degrees, epsilon) = spec.composition().unwrap_or_default();
-    let composite = Composite::design(&degrees, &epsilon, DEFAULT_BITS)?;
-    let row = |odd: &Vec<_>| odd.iter().flat_map(|c| [0.0, to_f64(c)]).collect::<Vec<f64>>();
-    let stages: Vec<Vec<f64>> = composite.normalised_chebyshev().iter().map(row).collect();
+    let stages = SiteComposition::designed(spec)?;
     designed.insert(name, stages.clone());
     Ok(stages)
 }
