@@ -1,9 +1,17 @@
 //! Why images are decided otherwise: how near their margins are to what the approximation changes.
 
+use std::collections::BTreeMap;
+
+use super::Failure;
+use super::beside::Table;
+use crate::dataset::Dataset;
 use crate::evaluation::Prediction;
 
 /// Images of which the margin is below so many times the root of the mean square change may be decided otherwise.
 const NEAR: f64 = 3.0;
+/// Images of which the margin is below so many times the change that is foreseen of them, and of the usual one, may be decided
+/// otherwise.
+const FORESEEN: f64 = 1.1;
 
 /// The margins of images, and what became of them.
 #[derive(Debug, Default)]
@@ -11,6 +19,7 @@ pub(super) struct Decisions(Vec<Decision>);
 
 #[derive(Debug)]
 struct Decision {
+    index: usize,
     margin: f64,
     change: f64,
     differs: bool,
@@ -18,8 +27,8 @@ struct Decision {
 
 impl Decisions {
     pub fn add(&mut self, prediction: &Prediction) {
-        let &Prediction { margin, change, exact, approximate, .. } = prediction;
-        self.0.push(Decision { margin, change, differs: exact != approximate });
+        let &Prediction { index, margin, change, exact, approximate, .. } = prediction;
+        self.0.push(Decision { index, margin, change, differs: exact != approximate });
     }
 
     /// A line; nothing where no margin changed, or one is no number.
@@ -39,11 +48,64 @@ impl Decisions {
             100.0 * named as f64 / count
         )
     }
+
+    /// Write the images that may be decided otherwise by the changes that are `foreseen`, the nearest first; a line that says how many
+    /// of those that are decided otherwise are among them.
+    pub fn write_near(
+        &self,
+        mut table: Table<'_>,
+        dataset: &Dataset,
+        foreseen: &BTreeMap<usize, f64>,
+    ) -> Result<String, Failure> {
+        let near = self.near(foreseen);
+        table.line(["index", "image", "margin", "predicted", "change", "differs"].map(str::to_owned))?;
+        for (decision, predicted) in &near {
+            let &Decision { index, margin, change, differs } = *decision;
+            let numbers = [margin, *predicted, change].map(|number| format!("{number:.6}"));
+            let [margin, predicted, change] = numbers;
+            let differs = u8::from(differs).to_string();
+            table.line([index.to_string(), dataset.image_name(index), margin, predicted, change, differs])?;
+        }
+        table.finish()?;
+        let found = near.iter().filter(|(decision, _)| decision.differs).count();
+        let all = self.0.iter().filter(|decision| decision.differs).count();
+        let share = 100.0 * near.len() as f64 / self.0.len().max(1) as f64;
+        Ok(format!(
+            "{} images, {share:.2} %, may be decided otherwise by the change of their margin that gradients foresee, {found} of the {all} \
+             decided otherwise among them\n",
+            near.len()
+        ))
+    }
+
+    /// Those images, with what is foreseen of them: whose margin is within the size of it and the median of all sizes.
+    fn near(&self, foreseen: &BTreeMap<usize, f64>) -> Vec<(&Decision, f64)> {
+        let mut sizes: Vec<f64> = foreseen.values().map(|change| change.abs()).collect();
+        sizes.sort_by(f64::total_cmp);
+        let usual = sizes.get(sizes.len() / 2).copied().unwrap_or_default();
+        let of = |decision: &Decision| foreseen.get(&decision.index).copied().unwrap_or(f64::NAN);
+        let distance = |decision: &Decision| decision.margin / (of(decision).abs() + usual);
+        let mut near: Vec<_> = self.0.iter().map(|decision| (decision, of(decision), distance(decision))).collect();
+        // What is no number left a range, or was no number before.
+        near.retain(|(_, _, distance)| *distance < FORESEEN || distance.is_nan());
+        near.sort_by(|a, b| a.2.total_cmp(&b.2).then(a.0.index.cmp(&b.0.index)));
+        near.into_iter().map(|(decision, predicted, _)| (decision, predicted)).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Sizes of 1, 1, 0.5 and none, of which 1 is usual: margins below 1.1·(size + 1) are near.
+    #[test]
+    fn those_whose_margin_is_within_what_is_foreseen_are_named() {
+        let decision = |index, margin| Decision { index, margin, change: 0.0, differs: false };
+        let decisions = Decisions(vec![decision(3, 2.1), decision(5, 2.3), decision(8, 1.0), decision(9, 7.0)]);
+        let foreseen = BTreeMap::from([(3, -1.0), (5, 1.0), (8, 0.5), (9, f64::NAN)]);
+        let near: Vec<usize> = decisions.near(&foreseen).into_iter().map(|(decision, _)| decision.index).collect();
+        assert_eq!(near, [8, 3, 9]);
+        assert!(Decisions::default().near(&BTreeMap::new()).is_empty());
+    }
 
     #[test]
     fn those_near_to_another_class_are_counted() {

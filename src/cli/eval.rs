@@ -47,6 +47,7 @@ const EXAMPLES: &str = "Examples:
   polyact eval --model resnet50.pt --dataset imagenet/val --relu-range file:ranges.csv --holdout 1000
   polyact eval --model resnet50.pt --dataset imagenet/val --relu-range 50 --until 0.2
   polyact eval --model weights/resnet20-fashion.pt --relu-range 16 --ckks orion --trials 5
+  polyact eval --model weights/vgg-fashion.pt --relu paper:10 --relu-range 16 --near-flips near.csv
 
 Inputs beyond a range are counted and, unless --on-overflow says so, not clipped: there the polynomials
 blow up, as they would under encryption. ReLU6 is ReLU(x) - ReLU(x-6), and the range of its second

@@ -16,7 +16,9 @@ use super::progress::progress_bar;
 use super::summary::{Setting, Summary};
 use super::warnings::{tell_broken, tell_calibrated, tell_chance, tell_not_polynomial, tell_one_for_all};
 use crate::dataset::Dataset;
-use crate::evaluation::{ClassScore, Configuration, Designs, Evaluation, Observer, Prediction, Scope, Session, Tally};
+use crate::evaluation::{
+    ClassScore, Configuration, Designs, Evaluation, Observer, Prediction, Scope, Session, Tally, foresee,
+};
 use crate::model::Model;
 use crate::report::{Results, Row};
 
@@ -30,6 +32,10 @@ pub(super) struct OutputOptions {
     /// logits and its change
     #[arg(long, value_name = "FILE")]
     pub predictions: Option<PathBuf>,
+    /// Write the images that may be decided otherwise to this CSV file, the nearest first: by the change of their margin that gradients
+    /// foresee, from one more pass through the exact network and back
+    #[arg(long, value_name = "FILE")]
+    pub near_flips: Option<PathBuf>,
     /// Write a line a class to this CSV file: images, exact and approximate accuracy
     #[arg(long, value_name = "FILE")]
     pub per_class: Option<PathBuf>,
@@ -53,6 +59,7 @@ impl OutputOptions {
         files
             .appends("--out", self.out.as_deref())
             .writes("--predictions", self.predictions.as_deref(), &[b"index,image,"])
+            .writes("--near-flips", self.near_flips.as_deref(), &[b"index,image,margin,"])
             .writes("--per-class", self.per_class.as_deref(), &[b"class,images,"])
             .writes("--overflow-report", self.overflow_report.as_deref(), &[b"index,site,"])
             .writes("--fits", self.fits.as_deref(), FITS)
@@ -87,6 +94,7 @@ impl Task<'_> {
         let per_class = Table::create("--per-class", output.per_class.as_deref())?;
         let overflow_report = Table::create("--overflow-report", output.overflow_report.as_deref())?;
         let predictions = Table::create("--predictions", output.predictions.as_deref())?;
+        let near_flips = Table::create("--near-flips", output.near_flips.as_deref())?;
         let configuration = configuration()?;
         let models = options.load()?;
         let model = &models[0];
@@ -166,7 +174,16 @@ impl Task<'_> {
         if let Some(results) = results {
             results.append(&row)?;
         }
-        let text = summary.text(&row, &watch.decisions);
+        let near = match near_flips {
+            Some(table) => {
+                let bar = progress_bar(images.len(), output.quiet);
+                let foreseen = foresee(model, scope, substitution, |done| bar.set_position(done as u64));
+                bar.finish_and_clear();
+                watch.decisions.write_near(table, &dataset, &foreseen?)?
+            }
+            None => String::new(),
+        };
+        let text = summary.text(&row, &watch.decisions) + &near;
         Ok((row, text))
     }
 }

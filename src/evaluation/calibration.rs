@@ -1,5 +1,6 @@
 //! Calibration: what every site of a network is given over a set of images, and the ranges that follow.
 
+use super::foresight::BACKWARD;
 use super::refusal::{refuse_broken, refuse_misfit, refuse_no_image};
 use super::score::margin;
 use super::worker::{input, numbers};
@@ -35,9 +36,6 @@ pub enum Weight {
     Margin,
 }
 
-/// Images in a pass that goes back as well, for which everything between is kept.
-const BACKWARD: i64 = 16;
-
 /// Run the exact network over the images of `scope` and count the inputs of its sites, among them those above each of
 /// `bounds`. `progress` is told the images done after each batch.
 ///
@@ -66,8 +64,8 @@ pub fn calibrate(
                 let (classes, logits) = (logits.size()[1].max(1) as usize, numbers(&logits)?);
                 calibration.leads.extend(logits.chunks(classes).map(|logits| (margin(logits) as f32).max(0.0)));
                 if weight == Weight::Margin {
-                    for first in (0..input.size()[0]).step_by(BACKWARD as usize) {
-                        model.weigh(&input.narrow(0, first, BACKWARD.min(input.size()[0] - first)), &table)?;
+                    for first in (0..input.size()[0]).step_by(BACKWARD) {
+                        model.weigh(&input.narrow(0, first, (BACKWARD as i64).min(input.size()[0] - first)), &table)?;
                     }
                 }
                 for (site, statistics) in calibration.sites.iter_mut().enumerate() {

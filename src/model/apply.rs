@@ -1,9 +1,9 @@
 //! What a site computes when the interpreter comes to it: the function itself, or what stands in for it.
 
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
 use cxx::UniquePtr;
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::images::Images;
 use super::libtorch;
@@ -42,7 +42,7 @@ pub(super) fn apply(
         None => in_place,
     };
     let mut y = match &entry.computation {
-        Computation::Exact => entry.kind.operator().exact(&mut x, in_place)?,
+        Computation::Exact | Computation::Foreseen(_) => entry.kind.operator().exact(&mut x, in_place)?,
         Computation::Observed => {
             observe(&x, images, sites.bounds(), entry)?;
             entry.kind.operator().exact(&mut x, in_place)?
@@ -69,7 +69,8 @@ pub(super) fn apply(
 }
 
 /// Called by the interpreter through the bridge: count what site `index` was given in a pass over this many images, each value
-/// with the weight that the gradient of the margins at what it gave says.
+/// with the weight that the gradient of the margins at what it gave says; or, if a replacement is foreseen there, what it would
+/// change of the margins.
 pub(super) fn weigh(
     sites: &Sites,
     index: usize,
@@ -80,5 +81,21 @@ pub(super) fn weigh(
     // SAFETY: both sides mean a heap-allocated at::Tensor, and ownership goes with the pointer.
     let [x, gradient] = [x, gradient].map(|tensor| unsafe { Tensor::from_ptr(tensor.into_raw().cast()) });
     let entry = sites.entry(index);
-    observe_weighted(&x, &gradient, Images { count: images, axis: entry.image_axis }, entry)
+    let images = Images { count: images, axis: entry.image_axis };
+    match &entry.computation {
+        Computation::Foreseen(replacement) => {
+            let counters = &|device| sites.counters(index, images.count, device);
+            // What is out of range is for the approximate pass to count.
+            let pass = Pass { images, overflow: &Mutex::default(), kernel: &entry.kernel, counters };
+            let exact = entry.kind.operator().exact(&mut x.f_detach_copy()?, false)?;
+            let error = replacement.apply(x.f_detach_copy()?, true, &pass)?.f_sub(&exact)?;
+            let change = error.f_to_kind(Kind::Double)?.f_mul(&gradient)?;
+            if let Some(of_images) = images.rows(&change)? {
+                let sums = of_images.f_sum_dim_intlist(1, false, Kind::Double)?;
+                *entry.changes.lock().unwrap_or_else(PoisonError::into_inner) = Vec::try_from(sums)?;
+            }
+            Ok(())
+        }
+        _ => observe_weighted(&x, &gradient, images, entry),
+    }
 }

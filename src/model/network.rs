@@ -175,6 +175,23 @@ impl Model {
         self.tabled(self.sites.iter().zip(choices).map(computation))
     }
 
+    /// The table in which each site is exact, and a pass of [`Model::weigh`] adds up what `choices` would change of the margins.
+    ///
+    /// # Errors
+    /// As [`Model::table`].
+    pub fn foreseeing<'a>(
+        &self,
+        choices: impl IntoIterator<Item = Option<(&'a Activation, Interval)>>,
+    ) -> Result<Sites, ModelError> {
+        let of_site = |(site, choice): (&Site, Option<(&Activation, Interval)>)| {
+            computation(site, choice, false).map(|found| match found {
+                Computation::Approximate(replacement) => Computation::Foreseen(replacement),
+                other => other,
+            })
+        };
+        self.tabled(self.sites.iter().zip(choices).map(of_site))
+    }
+
     /// The table in which each site computes what is `decided`, and site `index` is exact and keeps its input.
     ///
     /// # Errors
@@ -214,7 +231,8 @@ impl Model {
 
     /// Run the exact network over `images` and back, and count in `sites` what every site is given, each value with the squared
     /// gradient at what the site makes of it: that of its image's margin, the largest less the second largest logit. To first
-    /// order, the square of what an error there changes of the margin.
+    /// order, the square of what an error there changes of the margin. Where `sites` foresee replacements, the sum of such changes
+    /// is found for each image.
     ///
     /// # Errors
     /// [`ModelError::Forward`] with libtorch's reason: where the network has no gradient, or fewer than two logits.

@@ -23,13 +23,15 @@ pub(super) enum Computation {
     /// The function itself, whose inputs are kept.
     Kept,
     Approximate(Box<dyn Replacement>),
+    /// The function itself; a pass that tells gradients adds up what this replacement would change of the margins.
+    Foreseen(Box<dyn Replacement>),
 }
 
 impl Computation {
     /// A digest of all that decides what is computed and counted; none of what is counted in another way than outside a range.
     fn identity(&self) -> Option<[u8; 32]> {
         match self {
-            Computation::Observed | Computation::Kept => None,
+            Computation::Observed | Computation::Kept | Computation::Foreseen(_) => None,
             // The text has every field of a replacement, and of a number all digits that tell it from others.
             Computation::Exact | Computation::Approximate(_) => Some(digest::of_bytes(format!("{self:?}").as_bytes())),
         }
@@ -55,6 +57,8 @@ pub(super) struct Entry {
     pub weighted: Mutex<Vec<Density>>,
     /// The last input, if it is kept.
     pub kept: Mutex<Option<Tensor>>,
+    /// By how much a replacement would change the margin of each image, to first order, if it is foreseen.
+    pub changes: Mutex<Vec<f64>>,
     /// Shape of the first input seen.
     pub shape: OnceLock<Vec<i64>>,
     /// Of the first result.
@@ -87,6 +91,7 @@ impl Sites {
             densities: Mutex::default(),
             weighted: Mutex::default(),
             kept: Mutex::default(),
+            changes: Mutex::default(),
             shape: OnceLock::new(),
             result_shape: OnceLock::new(),
         });
@@ -167,7 +172,7 @@ impl Sites {
     /// Compile what the sites need on `device`.
     pub(super) fn prepare(&self, device: Device) {
         for entry in &self.entries {
-            if let Computation::Approximate(replacement) = &entry.computation {
+            if let Computation::Approximate(replacement) | Computation::Foreseen(replacement) = &entry.computation {
                 replacement.prepare(&entry.kernel, device);
             }
         }
@@ -208,6 +213,19 @@ impl Sites {
     /// [`Model::weigh`]: super::Model::weigh
     pub fn take_weighted(&self, index: usize) -> Vec<Density> {
         std::mem::take(&mut *self.entries[index].weighted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// By how much the replacements at all sites together would change the margin of each image, to first order, of one pass of
+    /// [`Model::weigh`], which sets it back to nothing.
+    ///
+    /// [`Model::weigh`]: super::Model::weigh
+    pub fn take_changes(&self, images: usize) -> Vec<f64> {
+        let mut all = vec![0.0; images];
+        for entry in &self.entries {
+            let of_site = std::mem::take(&mut *entry.changes.lock().unwrap_or_else(PoisonError::into_inner));
+            all.iter_mut().zip(of_site).for_each(|(all, change)| *all += change);
+        }
+        all
     }
 
     /// What site `index` was given last, if it is kept.
