@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{fails, polyact_succeeds, root, run_python, text};
+use common::{fails, polyact, polyact_succeeds, root, run_python, text};
 use polyact::activation::{Clenshaw, Sign, relu_error_f32};
 use polyact::minimax::{Composite, DEFAULT_BITS, Epsilon};
 use serde_json::Value;
@@ -243,4 +243,48 @@ fn single_precision_is_enough_at_degrees_where_monomials_in_f64_are_not() {
 #[test]
 fn a_format_that_is_not_there_is_refused_with_those_that_are() {
     fails(&["design", "--degrees", "3", "--format", "seal"], 2, "lattigo");
+}
+
+/// What encrypted inputs would spoil is told in a line on stderr each, and nothing of compositions with little noise.
+#[test]
+fn what_noise_would_spoil_is_warned_of() {
+    let told = |more: &[&str]| -> Vec<String> {
+        let output = polyact(&[&["design"], more].concat());
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap().lines().map(str::to_owned).collect()
+    };
+    let steep = told(&["--degrees", "15,27,29"]);
+    assert_eq!(steep.len(), 2, "{steep:?}");
+    assert!(
+        steep[0].starts_with("warning: --degrees 15,27,29: noise is multiplied by up to 39.6, and 43 bits"),
+        "{steep:?}"
+    );
+    assert!(
+        steep[1].starts_with("warning: --degrees 15,27,29: an input 2^-19.6 beyond 1 has twice the error"),
+        "{steep:?}"
+    );
+    assert!(steep.iter().all(|line| line.contains("take --margin 0.01")), "{steep:?}");
+    for mild in [&["--alpha", "10"][..], &["--degrees", "15,27,29", "--margin", "0.01"]] {
+        assert_eq!(told(mild), [""; 0], "{mild:?}");
+    }
+    let powers = told(&["--degrees", "15,27,29", "--margin", "0.01", "--format", "list"]);
+    assert!(
+        powers.len() == 1 && powers[0].starts_with("warning: --format list: powers of x of degree 15"),
+        "{powers:?}"
+    );
+    assert_eq!(told(&["--degrees", "7,7", "--format", "list"]), [""; 0]);
+}
+
+/// Lattigo's scale is told beside OpenFHE's, and is the smaller one.
+#[test]
+fn the_least_scale_is_told_for_both_libraries() {
+    let written: Value =
+        serde_json::from_str(&polyact_succeeds(&["design", "--alpha", "10", "--format", "json"])).unwrap();
+    let [openfhe, lattigo] = ["least_scale", "least_scale_lattigo"].map(|field| written[field].as_u64().unwrap());
+    assert!(lattigo < openfhe && openfhe - lattigo <= 3, "{openfhe} {lattigo}");
+    let table = polyact_succeeds(&["design", "--alpha", "10"]);
+    assert!(
+        table.contains(&format!("\nscale       {openfhe} bits in OpenFHE, {lattigo} in Lattigo keep 2^-10 on fresh")),
+        "{table}"
+    );
 }

@@ -103,6 +103,23 @@ fn compilers_with_ranges_alone_get_those_and_who_takes_no_channels_says_so() {
         assert!(std::fs::read_to_string(folder.path().join(name)).unwrap().contains(part));
     }
     let ranges = calibrated(folder.path(), RESNET);
+    let told = |relu: &str| {
+        let out = folder.path().join("scales");
+        let asked = ["--relu", relu, "--relu-range", &ranges, "--format", "json", "--out", text(&out)];
+        let output = polyact(&[&["export", "--model", RESNET], &asked[..]].concat());
+        assert!(output.status.success());
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (composed, quiet) = told("paper:7");
+    assert!(
+        composed.contains("\nscale of paper:7: 32 bits in OpenFHE, ")
+            && composed.contains(" in Lattigo keep 2^-7 of the range")
+    );
+    assert!(!quiet.contains("bits of scale"), "{quiet}");
+    let (fitted, quiet) = told("fitted:15");
+    assert!(fitted.contains("\nscale of fitted:15: ") && !quiet.contains("bits of scale"), "{fitted}{quiet}");
+    let (_, steep) = told("minimax:15,27,29");
+    assert!(steep.contains("noise is multiplied by up to 39.6, and 43 bits of scale are needed"), "{steep}");
     let refused = |asked: &[&str], format: &str| {
         let mut arguments = vec!["export", "--model", RESNET, "--format", format, "--out", text(folder.path())];
         arguments.extend(asked);

@@ -43,6 +43,9 @@ pub struct Coefficients {
     /// Bits of the least scale in a ring of [`DIMENSION`]; not there for errors that f64 does not resolve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     least_scale: Option<u32>,
+    /// The same in Lattigo; not there either in files of programs that did not reckon it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    least_scale_lattigo: Option<u32>,
     stages: Vec<StageForm>,
 }
 
@@ -125,6 +128,7 @@ impl Coefficients {
             costs: (costs != CostTable::Published).then(|| costs.name().to_owned()),
             noise_gain: Some(composite.noise_gain().into()),
             least_scale: composite.least_scale(DIMENSION),
+            least_scale_lattigo: composite.least_scale_in_lattigo(DIMENSION),
             stages: stages.map(|(stage, rescaled)| StageForm::of(stage, rescaled)).collect(),
         }
     }

@@ -202,6 +202,26 @@ impl SiteComposition {
     }
 }
 
+impl ChannelPolynomial {
+    /// The largest slope by t over the range, and the largest value; t is from −1 to 1.
+    pub fn steepest(&self) -> (f64, f64) {
+        const POINTS: u32 = 1024;
+        let at = |i: u32| {
+            let angle = std::f64::consts::PI * f64::from(i) / f64::from(POINTS);
+            let terms = self.chebyshev.iter().enumerate().map(|(k, c)| (k as f64, *c));
+            // T_k' = k sin(k a)/sin a, at the ends k², with the sign of T_k at −1.
+            let slope = |k: f64| match i {
+                0 => k * k,
+                POINTS => k * k * -(k * angle).cos(),
+                _ => k * (k * angle).sin() / angle.sin(),
+            };
+            let (slope, value) = terms.fold((0.0, 0.0), |(s, v), (k, c)| (s + c * slope(k), v + c * (k * angle).cos()));
+            (f64::abs(slope), f64::abs(value))
+        };
+        (0..=POINTS).map(at).fold((0.0, 0.0), |(s, v), (slope, value)| (f64::max(s, slope), f64::max(v, value)))
+    }
+}
+
 impl SitePolynomial {
     /// Whether the function itself stays.
     pub fn is_exact(&self) -> bool {
@@ -316,6 +336,21 @@ mod tests {
             sites = polynomials();
         }
         assert!(SitePolynomials::parse(&sites.text().unwrap()).is_ok());
+    }
+
+    /// T_5 has the slope 25 at both ends, and 2 + 3t the slope 3 and the value 5.
+    #[test]
+    fn the_steepest_slope_is_that_by_hand() {
+        let steepest = |chebyshev: Vec<f64>| ChannelPolynomial { interval: [-1.0, 1.0], chebyshev }.steepest();
+        let near = |found: (f64, f64), expected: (f64, f64)| {
+            assert!(
+                (found.0 - expected.0).abs() < 1e-9 && (found.1 - expected.1).abs() < 1e-9,
+                "{found:?} {expected:?}"
+            );
+        };
+        near(steepest(vec![0.0, 0.0, 0.0, 0.0, 0.0, 1.0]), (25.0, 1.0));
+        near(steepest(vec![0.0, 0.0, 1.0, 0.0]), (4.0, 1.0));
+        near(steepest(vec![2.0, 3.0]), (3.0, 5.0));
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use super::design_format::Format;
 use super::design_function::FunctionOptions;
 use super::output::{Files, deliver};
 use super::plot::{FIGURES, PlotFile, plot_file};
+use super::scales::{RING, tell_what_noise_does};
 use crate::activation::{
     Clenshaw, Coefficients, Sign, Spec, parse_degrees, parse_epsilon, plain_list, relu_error_f32, relu_error_f64,
 };
@@ -110,6 +111,10 @@ fn composed(arguments: &Arguments) -> Result<String, Failure> {
     if let Some(file) = &arguments.plot {
         file.write(&composition::figure(&composite, arguments.alpha))?;
     }
+    tell_what_noise_does(&format!("--degrees {}", degrees_of(&composite)), &composite, "--margin 0.01");
+    if matches!(arguments.format, Format::List) {
+        tell_monomials(&composite);
+    }
     let costs = arguments.costs;
     Ok(match arguments.format {
         Format::Table => for_people(&composite, costs),
@@ -171,6 +176,23 @@ fn for_people(composite: &Composite, costs: CostTable) -> String {
         )
 }
 
+/// Powers of x lose all digits on ciphertexts where their coefficients cancel.
+fn tell_monomials(composite: &Composite) {
+    if composite.degrees().iter().any(|&degree| degree >= LEAST_BAD_DEGREE) {
+        eprintln!(
+            "warning: --format list: powers of x of degree {LEAST_BAD_DEGREE} and more give numbers without meaning on ciphertexts; take \
+             `rescaled` of --format json for those"
+        );
+    }
+}
+
+/// The least degree that OpenFHE does not evaluate by powers of x.
+const LEAST_BAD_DEGREE: u32 = 15;
+
+fn degrees_of(composite: &Composite) -> String {
+    composite.degrees().iter().map(u32::to_string).collect::<Vec<String>>().join(",")
+}
+
 /// What the noise of CKKS does to the ReLU, and what it takes in the libraries.
 fn under_encryption(composite: &Composite) -> String {
     let gain = composite.noise_gain();
@@ -181,10 +203,13 @@ fn under_encryption(composite: &Composite) -> String {
     if let Some(overshoot) = gain.overshoot {
         text += &format!("overshoot   2^{:.1} beyond 1 doubles the error\n", overshoot.log2());
     }
-    if let Some(bits) = composite.least_scale(1 << 16) {
+    if let Some([openfhe, lattigo]) =
+        composite.least_scale(RING).zip(composite.least_scale_in_lattigo(RING)).map(<[u32; 2]>::from)
+    {
         let alpha = composite.whole_bits();
         text += &format!(
-            "scale       {bits} bits keep 2^-{alpha} on fresh ciphertexts, N = 2^16; one less where N is half\n"
+            "scale       {openfhe} bits in OpenFHE, {lattigo} in Lattigo keep 2^-{alpha} on fresh ciphertexts, N = 2^16; one less where N is \
+             half\n"
         );
     }
     let levels = [CostTable::OpenFhe, CostTable::Lattigo].map(|table| table.relu(&composite.degrees()).depth);

@@ -101,6 +101,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     tell_one_for_all(model.sites(), &resolved);
     let sites = resolved.polynomials(model.sites(), model.sha256())?;
     let sources = library.map(|library| library.sources(&sites)).transpose()?.unwrap_or_default();
+    let scales = super::scales::of_sites(&sites)?;
     write("--out", &sites_file, sites.text()?.as_bytes())?;
     let mut written = vec![sites_file];
     for (source, path) in sources.iter().zip(source_files) {
@@ -113,7 +114,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let exact = sites.sites.iter().filter(|site| site.is_exact()).count();
     let total = sites.sites.len();
     print(&format!(
-        "sites {total}, polynomials {polynomials}, compositions {compositions}, left exact {exact}\n{}\n",
+        "sites {total}, polynomials {polynomials}, compositions {compositions}, left exact {exact}\n{scales}{}\n",
         names.join("\n")
     ))
 }

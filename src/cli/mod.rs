@@ -53,6 +53,7 @@ mod progress;
 mod report;
 #[cfg(feature = "libtorch")]
 mod reproduce;
+mod scales;
 mod search;
 #[cfg(feature = "libtorch")]
 mod settings;

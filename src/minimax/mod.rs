@@ -30,7 +30,7 @@ pub use cost_table::CostTable;
 pub use domain::{Domain, DomainError, Interval};
 pub use function::{Function, FunctionError, Parity, UnknownFunction};
 pub use gain::{INSIDE, NoiseGain};
-pub use noise::fresh_noise;
+pub use noise::{fresh_noise, least_scales_of_polynomial};
 pub use paper::{ALPHAS, PaperSet, paper_set};
 pub use real::{Real, decimal, exact_decimal, real, to_f64};
 pub use remez::{Minimax, RemezError};
