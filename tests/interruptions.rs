@@ -295,7 +295,7 @@ fn a_plan_that_is_stopped_ends_in_the_bytes_of_an_unbroken_one() {
     common::polyact_succeeds(&[&calibrate[..], &images].concat());
     let given = format!("file:{}", text(&ranges));
     let mut plan = vec!["plan", "--relu-range", &given, "--ckks", "autofhe", "--out", text(&out)];
-    plan.extend(["--max-loss", "2", "--front", text(&front)]);
+    plan.extend(["--max-loss", "2", "--swaps", "12", "--front", text(&front)]);
     plan.extend(["fitted:3/channel", "fitted:7/channel", "fitted:15"].iter().flat_map(|spec| ["--candidate", spec]));
     plan.extend(images);
     let files = || [&out, &front, &path("plan.toml.images")].map(|path| fs::read(path).unwrap());

@@ -167,12 +167,13 @@ fn a_plan_keeps_its_budget_at_the_least_cost() {
         let degrees =
             ["fitted:3/channel", "fitted:7/channel", "fitted:15/channel", "fitted:31/channel", "fitted:63/channel"];
         arguments.extend(degrees.iter().flat_map(|spec| ["--candidate", spec]));
-        arguments.extend(["--max-loss", "0.3", "--out", &out, "--front", &front, "--quiet"]);
+        arguments.extend(["--max-loss", "0.3", "--swaps", "24", "--out", &out, "--front", &front, "--quiet"]);
         arguments.extend(more);
         let told = polyact_succeeds(&arguments);
         (told, std::fs::read_to_string(&out).unwrap(), std::fs::read_to_string(&front).unwrap())
     };
-    let (told, first, front) = plan("plan.toml", &["--plot", &path("front.svg"), "--ablation", &path("levers.csv")]);
+    let more = ["--plot", &path("front.svg"), "--ablation", &path("levers.csv"), "--random-plans", "12"];
+    let (told, first, front) = plan("plan.toml", &more);
     let rows: Vec<Vec<&str>> = front.lines().skip(1).map(|line| line.split(',').rev().collect()).collect();
     // From the end: images out of range, difference, agreement, the predicted one, products, sum of depths, depth, bootstrappings.
     let number = |row: &[&str], at: usize| row[at].parse::<f64>().unwrap();
@@ -183,10 +184,27 @@ fn a_plan_keeps_its_budget_at_the_least_cost() {
     assert!(cheapest("plan") < cheapest("uniform") && cheapest("plan") <= 8.0, "{front}");
     assert!(of("plan").iter().all(|row| (number(row, 3) - number(row, 2)).abs() < 25.0), "{front}");
     assert!(told.contains("the least bootstrappings within the budget"), "{told}");
-    assert!(std::fs::read_to_string(path("front.svg")).unwrap().contains("the same everywhere"));
+    // Swaps begin at the plan below the cheapest that keeps the budget, and never end above it.
+    let swaps = of("swap");
+    assert!((1..=24).contains(&swaps.len()) && swaps.iter().all(|row| number(row, 7) < cheapest("plan")), "{front}");
+    assert!(told.contains(&format!("{} swaps that were measured", swaps.len())), "{told}");
+    // A swap that keeps the budget without agreeing more than the plan it begins at is one by chance.
+    let least = if told.contains("the last row is one of") { cheapest("swap") } else { cheapest("plan") };
+    // Random plans spread over what is predicted, and are measured in much the same order.
+    let predicted: Vec<f64> = of("random").into_iter().map(|row| number(row, 3)).collect();
+    assert!(predicted.len() == 12 && predicted.windows(2).all(|pair| pair[0] > pair[1]), "{predicted:?}");
+    assert!(100.0 - predicted[11] > 3.0 * (100.0 - predicted[0]), "{predicted:?}");
+    let (_, correlation) = told.split_once("agreement over 12 random plans: ").unwrap();
+    assert!(correlation.split_once('\n').unwrap().0.parse::<f64>().unwrap() > 0.8, "{told}");
+    let figure = std::fs::read_to_string(path("front.svg")).unwrap();
+    assert!(["the same everywhere", "as predicted", "with swaps"].iter().all(|said| figure.contains(said)));
     let levers = std::fs::read_to_string(path("levers.csv")).unwrap();
     let kinds: Vec<&str> = levers.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
-    assert_eq!(kinds, ["all levers", "without gradients", "without channels", "without choice"], "{levers}");
+    assert_eq!(
+        kinds,
+        ["all levers", "without gradients", "without channels", "without swaps", "without choice"],
+        "{levers}"
+    );
     let (_, again, _) = plan("again.toml", &["--batch", "37", "--threads", "1"]);
     assert_eq!(first, again);
     let row: Value = serde_json::from_str(&polyact_succeeds(&[
@@ -210,7 +228,7 @@ fn a_plan_keeps_its_budget_at_the_least_cost() {
     ]))
     .unwrap();
     let promised = format!("top-1 {:.3} %", row["top1"].as_f64().unwrap());
-    assert!(told.contains(&promised) && row["bootstraps"].as_f64() == Some(cheapest("plan")), "{told} {row}");
+    assert!(told.contains(&promised) && row["bootstraps"].as_f64() == Some(least), "{told} {row}");
     assert!(row["top1_diff"].as_f64().unwrap() > -1.5, "{row}");
 }
 

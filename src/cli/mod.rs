@@ -42,9 +42,13 @@ mod plan_ablation;
 #[cfg(feature = "libtorch")]
 mod plan_journal;
 #[cfg(feature = "libtorch")]
+mod plan_random;
+#[cfg(feature = "libtorch")]
 mod plan_report;
 #[cfg(feature = "libtorch")]
 mod plan_search;
+#[cfg(feature = "libtorch")]
+mod plan_swaps;
 mod plot;
 #[cfg(feature = "libtorch")]
 mod preparation;

@@ -11,7 +11,7 @@ use super::options::{DeviceOptions, ModelOptions, ReadingOptions, UntilOptions, 
 use super::output::{Files, write};
 use super::plan_ablation::{Without, ablation};
 use super::plan_journal::{Decisive, journal_file};
-use super::plan_report::{Measured, for_people, front_csv};
+use super::plan_report::{Measured, Told, for_people, front_csv};
 use super::plan_search::{Progress, Search};
 use super::plot::{FIGURES, PlotFile, plot_file};
 use super::preparation::PreparationOptions;
@@ -81,7 +81,14 @@ pub struct Arguments {
     /// Write all plans that were measured, and uniform settings beside them, to this CSV file
     #[arg(long, value_name = "FILE")]
     front: Option<PathBuf>,
-    /// Choose again with each lever switched off, gradients, channels and the choice by site, and write what that costs to this CSV file
+    /// Measure at most N plans that differ from those of the front at a site or two, where these just miss the budget; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    swaps: usize,
+    /// Measure N random plans too, and tell how well their agreement was predicted, in --front and --plot as well
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    random_plans: Option<u32>,
+    /// Choose again with each lever switched off, gradients, channels, swaps and the choice by site, and write what that costs to
+    /// this CSV file
     #[arg(long, value_name = "FILE")]
     ablation: Option<PathBuf>,
     /// Draw what --front writes into FILE.svg or FILE.png
@@ -102,6 +109,8 @@ const EXAMPLES: &str = "Examples:
   polyact eval --model weights/resnet20-fashion.pt --holdout 2000 --relu-range file:ranges.csv --plan plan.toml
   polyact plan --model resnet50.pt --dataset imagenet/val --holdout 2000 --relu-range file:ranges.csv --ckks orion \\
                --min-agreement 99 --out plan.toml --resume
+  polyact plan --model weights/resnet20-fashion.pt --holdout 2000 --relu-range file:ranges.csv --ckks autofhe \\
+               --max-loss 0.1 --out plan.toml --random-plans 50 --front random.csv --plot random.svg
 
 docs/cost.md explains how a plan is chosen. A search that is killed goes on with --resume, and ends in
 the files and the table that it would have had.";
@@ -305,14 +314,20 @@ impl Task<'_> {
         };
         search.uniform(relu, maxpool)?;
         let lack = |measured: &Measured| arguments.lack(measured);
-        let found = search.cheapest(&planned, &lack)?;
+        let of_front = search.cheapest(&planned, &lack)?;
+        let found = search.repaired(&planned, of_front.clone(), &lack, arguments.swaps)?;
+        let rank_correlation = match arguments.random_plans {
+            Some(count) => search.random(count as usize)?,
+            None => None,
+        };
         let measured = std::mem::take(&mut search.measured);
         self.write_measured(&measured)?;
         let Some(found) = found else { return Err(self.infeasible(&measured)) };
         self.write_plan(&plan_of(model.sites(), &choices, &found.choices))?;
         let levers = match &arguments.ablation {
             Some(path) => {
-                let without = Without { configuration, densities, images, relu, maxpool };
+                let (swaps, of_front) = (arguments.swaps, of_front.map(|found| found.at));
+                let without = Without { configuration, densities, images, relu, maxpool, swaps, of_front };
                 let levers = ablation(&search, &without, &measured, found.at, &lack)?;
                 write("--ablation", path, front_csv(&levers)?.as_bytes())?;
                 levers
@@ -320,7 +335,15 @@ impl Task<'_> {
             None => Vec::new(),
         };
         let tally = self.evaluate(search.substitution(&found.choices)?)?;
-        Ok(for_people(arguments.minimize, &measured, &levers, &arguments.out, &tally))
+        Ok(for_people(&Told {
+            minimize: arguments.minimize,
+            measured: &measured,
+            found: found.at,
+            levers: &levers,
+            rank_correlation,
+            out: &arguments.out,
+            tally: &tally,
+        }))
     }
 
     fn scope<'b>(&'b self, images: &'b [usize]) -> Scope<'b> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Failure;
 use crate::evaluation::{Minimize, Tally};
-use crate::report::plan_front::Point;
+use crate::report::plan_front::{Group, Point};
 use crate::report::{Align, table};
 
 /// What a plan was measured for.
@@ -14,6 +14,10 @@ pub(super) enum Kind {
     Uniform,
     /// Of the front that is predicted.
     Plan,
+    /// One that differs from another at a site or two.
+    Swap,
+    /// Drawn at random.
+    Random,
     /// What the search finds with all it has, or with one lever off.
     Lever(&'static str),
 }
@@ -23,6 +27,8 @@ impl Kind {
         match self {
             Kind::Uniform => "uniform",
             Kind::Plan => "plan",
+            Kind::Swap => "swap",
+            Kind::Random => "random",
             Kind::Lever(name) => name,
         }
     }
@@ -33,6 +39,8 @@ impl Kind {
 pub(super) struct Measured {
     pub kind: Kind,
     pub name: String,
+    /// Which candidate each site has.
+    pub choices: Vec<usize>,
     /// None where an activation does not fit the levels.
     pub bootstraps: Option<u64>,
     /// Along the longest path.
@@ -72,7 +80,13 @@ impl Measured {
 
     pub fn point(&self) -> Point {
         let cost = self.cost().map_or(f64::NAN, |cost| cost as f64);
-        Point { cost, agreement: self.agreement, planned: self.kind == Kind::Plan }
+        let group = match self.kind {
+            Kind::Plan => Group::Planned,
+            Kind::Uniform => Group::Uniform,
+            Kind::Swap => Group::Swapped,
+            Kind::Random | Kind::Lever(_) => Group::Random,
+        };
+        Point { cost, predicted: self.predicted, agreement: self.agreement, group }
     }
 }
 
@@ -104,14 +118,23 @@ pub(super) fn front_csv(measured: &[Measured]) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// What `polyact plan` has to tell.
+pub(super) struct Told<'a> {
+    pub minimize: Minimize,
+    pub measured: &'a [Measured],
+    /// Which of them is the plan.
+    pub found: usize,
+    pub levers: &'a [Measured],
+    /// Between predicted and measured agreement of random plans.
+    pub rank_correlation: Option<f64>,
+    pub out: &'a Path,
+    /// Of the plan on images that were not used.
+    pub tally: &'a Tally,
+}
+
 /// The table of what was measured, and the plan on images that were not used.
-pub(super) fn for_people(
-    minimize: Minimize,
-    measured: &[Measured],
-    levers: &[Measured],
-    out: &Path,
-    tally: &Tally,
-) -> String {
+pub(super) fn for_people(told: &Told<'_>) -> String {
+    let &Told { minimize, measured, found, levers, rank_correlation, out, tally } = told;
     let header = [
         ("on calibration images", Align::Left),
         ("bootstrappings", Align::Right),
@@ -122,7 +145,9 @@ pub(super) fn for_people(
         ("difference", Align::Right),
         ("images out", Align::Right),
     ];
-    let mut sorted: Vec<&Measured> = measured.iter().collect();
+    // Of swaps only the one that is the plan; how many there were is told below.
+    let shown = |(at, plan): &(usize, &Measured)| matches!(plan.kind, Kind::Uniform | Kind::Plan) || *at == found;
+    let mut sorted: Vec<&Measured> = measured.iter().enumerate().filter(shown).map(|(_, plan)| plan).collect();
     sorted.sort_by_key(|plan| (plan.kind != Kind::Uniform, plan.cost().unwrap_or(u64::MAX), plan.depth_sum));
     sorted.dedup_by(|a, b| a.kind == Kind::Plan && a.kind == b.kind && a.name == b.name);
     let rows = sorted.iter().map(|plan| {
@@ -138,6 +163,17 @@ pub(super) fn for_people(
         ]
     });
     let mut text = table(&header, rows);
+    let count = |kind: Kind| measured.iter().filter(|plan| plan.kind == kind).count();
+    let (swaps, random) = (count(Kind::Swap), count(Kind::Random));
+    if swaps > 0 {
+        let said = if measured[found].kind == Kind::Swap { "the last row is one of" } else { "none is cheaper of" };
+        text += &format!("{said} {swaps} swaps that were measured\n");
+    }
+    if let Some(correlation) = rank_correlation {
+        text += &format!(
+            "rank correlation (Spearman) of predicted and measured agreement over {random} random plans: {correlation:.3}\n"
+        );
+    }
     if !levers.is_empty() {
         text += &format!("\nthe least {} within the budget\n", minimize.name());
     }

@@ -208,6 +208,7 @@ impl Search<'_> {
         Measured {
             kind,
             name,
+            choices: choices.to_vec(),
             bootstraps: fewest(self.circuit, self.parameters, &forms).ok().map(|placement| placement.bootstraps),
             total_depth: total.and_then(|total| total.depth),
             depth_sum: sum(|candidate| candidate.cost.depth),
