@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Failure;
+use super::decisions::Decision;
 use super::output::failure;
 use super::summary::{by_harm, needed};
 use crate::dataset::Dataset;
@@ -45,6 +46,18 @@ impl<'a> Table<'a> {
             let fields =
                 [class.to_string(), counts.images.to_string(), percent(counts.exact), percent(counts.approximate)];
             self.line(fields)?;
+        }
+        self.finish()
+    }
+
+    /// Images that may be decided otherwise, each with the change of its margin that is foreseen.
+    pub fn near(mut self, dataset: &Dataset, near: &[(&Decision, f64)]) -> Result<(), Failure> {
+        self.line(["index", "image", "margin", "predicted", "change", "differs"].map(str::to_owned))?;
+        for (decision, predicted) in near {
+            let &Decision { index, margin, change, differs } = *decision;
+            let [margin, predicted, change] = [margin, *predicted, change].map(|number| format!("{number:.6}"));
+            let differs = u8::from(differs).to_string();
+            self.line([index.to_string(), dataset.image_name(index), margin, predicted, change, differs])?;
         }
         self.finish()
     }

@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::Failure;
-use super::beside::Table;
-use crate::dataset::Dataset;
 use crate::evaluation::Prediction;
 
 /// Images of which the margin is below so many times the root of the mean square change may be decided otherwise.
@@ -17,12 +14,13 @@ const FORESEEN: f64 = 1.1;
 #[derive(Debug, Default)]
 pub(super) struct Decisions(Vec<Decision>);
 
+/// Of one image, by its position in the dataset.
 #[derive(Debug)]
-struct Decision {
-    index: usize,
-    margin: f64,
-    change: f64,
-    differs: bool,
+pub(super) struct Decision {
+    pub index: usize,
+    pub margin: f64,
+    pub change: f64,
+    pub differs: bool,
 }
 
 impl Decisions {
@@ -49,36 +47,21 @@ impl Decisions {
         )
     }
 
-    /// Write the images that may be decided otherwise by the changes that are `foreseen`, the nearest first; a line that says how many
-    /// of those that are decided otherwise are among them.
-    pub fn write_near(
-        &self,
-        mut table: Table<'_>,
-        dataset: &Dataset,
-        foreseen: &BTreeMap<usize, f64>,
-    ) -> Result<String, Failure> {
-        let near = self.near(foreseen);
-        table.line(["index", "image", "margin", "predicted", "change", "differs"].map(str::to_owned))?;
-        for (decision, predicted) in &near {
-            let &Decision { index, margin, change, differs } = *decision;
-            let numbers = [margin, *predicted, change].map(|number| format!("{number:.6}"));
-            let [margin, predicted, change] = numbers;
-            let differs = u8::from(differs).to_string();
-            table.line([index.to_string(), dataset.image_name(index), margin, predicted, change, differs])?;
-        }
-        table.finish()?;
+    /// How many of those that are decided otherwise are among those `near`, as a line.
+    pub fn near_text(&self, near: &[(&Decision, f64)]) -> String {
         let found = near.iter().filter(|(decision, _)| decision.differs).count();
         let all = self.0.iter().filter(|decision| decision.differs).count();
         let share = 100.0 * near.len() as f64 / self.0.len().max(1) as f64;
-        Ok(format!(
+        format!(
             "{} images, {share:.2} %, may be decided otherwise by the change of their margin that gradients foresee, {found} of the {all} \
              decided otherwise among them\n",
             near.len()
-        ))
+        )
     }
 
-    /// Those images, with what is foreseen of them: whose margin is within the size of it and the median of all sizes.
-    fn near(&self, foreseen: &BTreeMap<usize, f64>) -> Vec<(&Decision, f64)> {
+    /// The images that may be decided otherwise by the changes that are `foreseen`, the nearest first, with what is foreseen of each:
+    /// whose margin is within the size of it and the median of all sizes.
+    pub fn near(&self, foreseen: &BTreeMap<usize, f64>) -> Vec<(&Decision, f64)> {
         let mut sizes: Vec<f64> = foreseen.values().map(|change| change.abs()).collect();
         sizes.sort_by(f64::total_cmp);
         let usual = sizes.get(sizes.len() / 2).copied().unwrap_or_default();

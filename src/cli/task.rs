@@ -179,7 +179,10 @@ impl Task<'_> {
                 let bar = progress_bar(images.len(), output.quiet);
                 let foreseen = foresee(model, scope, substitution, |done| bar.set_position(done as u64));
                 bar.finish_and_clear();
-                watch.decisions.write_near(table, &dataset, &foreseen?)?
+                let foreseen = foreseen?;
+                let near = watch.decisions.near(&foreseen);
+                table.near(&dataset, &near)?;
+                watch.decisions.near_text(&near)
             }
             None => String::new(),
         };
