@@ -289,8 +289,8 @@ mod tests {
             row.precision_bits = bits;
         }
         let comparison = Comparison::of(&[samples::saved("a.csv", &rows)]).unwrap();
-        let said = "Bits of precision at every site for 99.9 % of the calibration's decisions. resnet: 11.0 with fitted:31, \
-                    11.0 with fitted:15; vgg: 9.0 with fitted:31.";
+        let said = "Bits of precision at every site for 99.9 % of the calibration's decisions. resnet: 11.0 with fitted:15, \
+                    11.0 with fitted:31; vgg: 9.0 with fitted:31.";
         assert!(markdown(&comparison).contains(said), "{}", markdown(&comparison));
         assert!(html(&comparison).contains(&escape(said)));
         assert!(latex(&comparison).contains("99.9 \\%"));
