@@ -6,7 +6,7 @@
 //! - Lattigo: for each stage the decimal strings of d_0, d_1, … for `NewPolynomial` of circuits/ckks/minimax in v6
 //!   (minimax_composite_polynomial.go), which sets the interval [−1, 1], evaluates Σ d_k T_k, and takes a precision of as
 //!   many bits as the longest string has digits. In v5.0 it is `hefloat.NewMinimaxCompositePolynomial`.
-//! - OpenFHE: the class [`Series`](super::export::SERIES) of `export`, at less depth and in fewer products than its own
+//! - OpenFHE: the class `Series` of `export`, at less depth and in fewer products than its own
 //!   `EvalChebyshevSeries`, whose first coefficient counts half; d_0 is zero here.
 //! - Orion: `_Sign` in orion/nn/activation.py composes series on [−1, 1] whose last one runs from 0 to 1 instead of from
 //!   −1 to 1, so that ReLU is x·sign(x); its `fit` asks the backend for them, and the snippet's own `fit` brings them.
