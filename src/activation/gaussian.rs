@@ -68,6 +68,8 @@ pub unsafe fn add_normal<T: Element>(values: *mut T, count: usize, deviation: f3
 
 /// How many values are computed side by side: so many registers that their chains of operations overlap.
 const SIDE_BY_SIDE: usize = 64;
+/// Values of a run of which as many as are computed side by side meet four ends at most; longer ones are computed run by run.
+const SHORT_RUNS: std::ops::RangeInclusive<usize> = 16..=SIDE_BY_SIDE / 2;
 
 struct Adding<T> {
     values: *mut T,
@@ -108,9 +110,10 @@ impl<T: Element> Adding<T> {
     #[inline(always)]
     unsafe fn pieces(self, long: bool, short: bool) {
         let Adding { values, count, deviation, key, counters } = self;
+        let across = !long && !short && SHORT_RUNS.contains(&counters.run);
         let mut offsets = [0u32; SIDE_BY_SIDE];
         for (k, offset) in offsets.iter_mut().enumerate() {
-            *offset = if long { (k as u32).wrapping_mul(counters.step) } else { counters.offset(k) };
+            *offset = if long || across { (k as u32).wrapping_mul(counters.step) } else { counters.offset(k) };
         }
         for start in (0..count).step_by(SIDE_BY_SIDE) {
             let mut drawn = [0f32; SIDE_BY_SIDE];
@@ -119,6 +122,20 @@ impl<T: Element> Adding<T> {
                 let base = counters.first.wrapping_add(counters.offset(start));
                 for k in 0..SIDE_BY_SIDE {
                     (drawn[k], w[k]) = uniform(bits(base.wrapping_add(offsets[k]), key));
+                }
+            } else if across {
+                let (run, within) = (counters.run as u32, (start % counters.run) as u32);
+                let base = counters.first.wrapping_add(counters.offset(start));
+                // What the step over the end of a run adds.
+                let jump = counters.next.wrapping_sub(run.wrapping_mul(counters.step));
+                for k in 0..SIDE_BY_SIDE {
+                    let at = within + k as u32;
+                    let ends = u32::from(at >= run)
+                        + u32::from(at >= 2 * run)
+                        + u32::from(at >= 3 * run)
+                        + u32::from(at >= 4 * run);
+                    let counter = base.wrapping_add(offsets[k]).wrapping_add(ends.wrapping_mul(jump));
+                    (drawn[k], w[k]) = uniform(bits(counter, key));
                 }
             } else {
                 for k in 0..SIDE_BY_SIDE {
@@ -324,7 +341,7 @@ mod tests {
             }
         }
         // Runs of values three apart.
-        for run in [1, 5, 16, 64, 96, 128] {
+        for run in [1, 5, 15, 16, 17, 24, 31, 32, 33, 48, 64, 96, 100, 128, 300] {
             let mut runs = vec![0f32; 333];
             let counters = Counters { first: 100, step: 3, run, next: 1000 };
             // SAFETY: all of the vector.
