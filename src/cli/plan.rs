@@ -26,7 +26,6 @@ use crate::evaluation::{
     Configuration, ConfigurationError, Densities, Evaluation, Measurements, Minimize, NoiseError, Plan, Ranges, Scope,
     Session, Sourced, Substitution, Tally, candidates, front, images_file, plan_of,
 };
-use crate::fitting::Density;
 use crate::minimax::MAX_DEGREE;
 use crate::model::Model;
 use crate::report::plan_front::{self, Point};
@@ -156,9 +155,7 @@ impl Arguments {
             Some(text) => ("--sensitivity", read("--sensitivity", text)?),
             None => ("--relu-range", relu_range.clone()),
         };
-        let weighted = sensitivity
-            .densities()
-            .is_some_and(|densities| densities.sites.values().flatten().any(Density::is_weighted));
+        let weighted = sensitivity.densities().is_some_and(Densities::is_weighted);
         let images = sensitivity
             .path()
             .map(images_file)
